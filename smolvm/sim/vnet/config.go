@@ -1,0 +1,99 @@
+//go:build linux
+
+package vnet
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Backend is how smolvm does guest networking.
+type Backend string
+
+// The backends of smolvm 0.8.0 to 1.9.3.
+const (
+	TSI       Backend = "tsi"
+	VirtioNet Backend = "virtio-net"
+)
+
+// Worlds that are no socket.
+const (
+	// WorldNone makes every address that is not the host's unreachable.
+	WorldNone = ""
+	// WorldOpen dials them. Nothing is hermetic then.
+	WorldOpen = "open"
+)
+
+// Config says what a guest may reach. It is JSON, so that it can be handed to
+// the process that prepares the guest's namespace; both ends need the same one.
+// The zero value is not valid: a Backend is needed.
+type Config struct {
+	// Backend is the kind of network, TSI or VirtioNet.
+	Backend Backend `json:"backend"`
+	// Restrict puts a policy in force: only Allow is let through, and with an
+	// empty Allow nothing is. False lets everything through but Floor.
+	Restrict bool `json:"restrict,omitempty"`
+	// Allow are the destinations let through, on every port and protocol. An
+	// IPv6 prefix never matches an IPv4 destination, nor the other way round.
+	Allow []netip.Prefix `json:"allow,omitempty"`
+	// Floor are destinations denied whatever else is said.
+	Floor []netip.Prefix `json:"floor,omitempty"`
+	// HostGateway makes the gateway's address the host's loopback
+	// (virtio-net from smolvm 1.7.2). The policy sees the gateway's address.
+	HostGateway bool `json:"hostGateway,omitempty"`
+	// FailFast resets a flow whose allowed destination is dead (virtio-net
+	// from smolvm 1.9.0). False leaves it a black hole.
+	FailFast bool `json:"failFast,omitempty"`
+	// World is where flows go whose destination is not this host: WorldNone,
+	// WorldOpen, or the path of a unix stream socket.
+	World string `json:"world,omitempty"`
+	// Machine is the machine's name, told to the world with every flow.
+	Machine string `json:"machine,omitempty"`
+}
+
+// The guest's addresses, those of smolvm's virtio-net (smolvm v1.9.3 network/stack.rs).
+var (
+	guestV4   = netip.MustParseAddr("100.96.0.2")
+	gatewayV4 = netip.MustParseAddr("100.96.0.1")
+	guestV6   = netip.MustParseAddr("fd53:4d00::2")
+	gatewayV6 = netip.MustParseAddr("fd53:4d00::1")
+
+	loopbackV4 = netip.MustParsePrefix("127.0.0.0/8")
+	loopbackV6 = netip.MustParsePrefix("::1/128")
+)
+
+// linkMTU is the MTU of the TUN device, the largest a smolvm guest can use.
+const linkMTU = 65520
+
+// check refuses a Config that no network can be made of.
+func (c Config) check() error {
+	if c.Backend != TSI && c.Backend != VirtioNet {
+		return fmt.Errorf("vnet: unknown backend %q, have %q and %q", c.Backend, TSI, VirtioNet)
+	}
+	for _, p := range append(append([]netip.Prefix{}, c.Allow...), c.Floor...) {
+		if !p.IsValid() {
+			return fmt.Errorf("vnet: invalid prefix in the policy of machine %q", c.Machine)
+		}
+	}
+	return nil
+}
+
+// allows reports whether the policy lets a flow to a through. The address is
+// matched as the guest spelled it: no mapped form is unmapped, as in
+// smolvm-network egress.rs.
+func (c Config) allows(a netip.Addr) bool {
+	for _, p := range c.Floor {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	if !c.Restrict {
+		return true
+	}
+	for _, p := range c.Allow {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,45 @@
+// Package vnet is the network of a simulated machine: the guest's network
+// namespace has one interface, a TUN device, and its other end is a user-space
+// TCP/IP stack (gVisor's netstack) in the machine's supervisor process, which
+// checks the egress policy and dials the host, as smolvm's own relays do.
+//
+// Two backends model smolvm's two:
+//
+//   - virtio-net: eth0 100.96.0.2/30 and fd53:4d00::2/64 with default routes.
+//     A denied connect is answered by RST (ECONNREFUSED); the handshake of an
+//     allowed one is completed before the host is dialled, so connect() == 0
+//     proves nothing (smolvm v1.9.3 tcp_relay.rs).
+//   - tsi: a denied connect fails with EACCES inside connect(), through
+//     policy routing in the guest's namespace; an allowed one is dialled first
+//     and completed after. 127.0.0.0/8 and ::1 are the guest's own listeners
+//     first and the host's loopback second (libkrunfw af_tsi.c).
+//
+// It is hermetic: an address that is not this host's own, nor on the connected
+// subnet of one of its bridges, is never dialled. Such a flow goes to the world
+// socket of [Config], or nowhere.
+//
+// It is a model to develop and test against. It is not a security boundary.
+//
+// # Where the model differs from libkrun's TSI
+//
+// The guest's sockets are ordinary ones. SO_DOMAIN is 2 and not 46, connect()
+// honours O_NONBLOCK, getsockname() shows an address, options reach a stack.
+//
+//   - 0.0.0.0 is the guest's loopback and nothing else; libkrun asks the
+//     host's next. [::] does go on to the host, because Linux rewrites it to
+//     ::1 before it routes.
+//   - ::ffff:a.b.c.d leaves an IPv6 socket as a.b.c.d, so the guest reaches it
+//     where a.b.c.d is allowed; libkrun matches the mapped form, and denies.
+//   - connect() of a UDP socket to a denied address succeeds and the datagrams
+//     are dropped; libkrun says EACCES. A UDP socket connected to 127.0.0.0/8
+//     reaches the host's loopback without a policy; libkrun keeps it inside.
+//   - UDP replies come from the address that was dialled and from no other:
+//     libkrun's misdelivery to the previous destination, its made-up source
+//     address and its unconnected host socket are not modelled.
+//   - A listener of the guest shadows the host's of the same port from the
+//     moment it is noticed (5 ms). Without a policy a connect in between is
+//     handed back and nothing is lost; with one it fails with EACCES, unless
+//     the port is from the guest's ephemeral range (20000-24095), where
+//     connects always stay in the guest and an unserved port is ECONNREFUSED.
+//   - A TCP deny happens in the guest's kernel, so the supervisor cannot log it.
+package vnet
