@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Exit codes of bottle-agent.
+const (
+	ExitAnswered = 0   // a response is on standard output
+	ExitFailed   = 1   // the batch could not be run; standard error says why
+	ExitUsage    = 2   // the request is none
+	ExitDeadline = 124 // the deadline came before the response was written
+)
+
+// requestTimeout bounds the wait for a request that never comes.
+const requestTimeout = 10 * time.Second
+
+// Main is bottle-agent: it reads one request from the file named in args, or from stdin if there is none, and writes one
+// response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
+	start := time.Now()
+	req, err := read(args, stdin)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
+		return ExitUsage
+	}
+	deadline := start.Add(time.Duration(req.DeadlineMS) * time.Millisecond)
+	watchdog.Reset(time.Until(deadline))
+	resp, err := Run(req, deadline)
+	if err == nil {
+		err = json.NewEncoder(stdout).Encode(resp)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
+		return ExitFailed
+	}
+	return ExitAnswered
+}
+
+func read(args []string, stdin io.Reader) (Request, error) {
+	switch len(args) {
+	case 0:
+	case 1:
+		f, err := os.Open(args[0])
+		if err != nil {
+			return Request{}, err
+		}
+		defer func() { _ = f.Close() }()
+		stdin = f
+	default:
+		return Request{}, errors.New("usage: bottle-agent [REQUEST.json]")
+	}
+	b, err := io.ReadAll(io.LimitReader(stdin, MaxBatch+1))
+	if err != nil {
+		return Request{}, fmt.Errorf("reading the request: %w", err)
+	}
+	return DecodeRequest(b)
+}

@@ -1,0 +1,172 @@
+package probes
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"bottle.internal/internal/echo"
+)
+
+const (
+	// visitLimit is how long a canary listens to one connection.
+	visitLimit = 3 * time.Second
+	// maxRequest is how much of a request a canary reads.
+	maxRequest = 4 << 10
+	// maxVisits bounds the connections that a canary serves at once; more wait to be accepted.
+	maxVisits = 256
+	// aliveLimit bounds a canary's dial of itself.
+	aliveLimit = 3 * time.Second
+)
+
+// A Canary is a TCP listener that logs who came with which nonce, and proves to whoever came that it was there. It is bound to
+// exactly one address. It is safe for concurrent use.
+type Canary struct {
+	name   string
+	addr   netip.AddrPort
+	secret echo.Secret
+	ledger ledger
+
+	listener net.Listener
+	visits   sync.WaitGroup
+	stop     context.CancelFunc
+}
+
+// NewCanary brings up a canary at addr, whose port may be 0 for any. listen is net.Listen if nil. It must be closed.
+func NewCanary(name string, addr netip.AddrPort, listen func(network, address string) (net.Listener, error)) (*Canary, error) {
+	if listen == nil {
+		listen = net.Listen
+	}
+	network := "tcp4"
+	if addr.Addr().Is6() {
+		network = "tcp6"
+	}
+	l, err := listen(network, addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("probes: a canary at %q: %w", addr, err)
+	}
+	bound, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil || bound.Addr() != addr.Addr() || (addr.Port() != 0 && bound.Port() != addr.Port()) {
+		_ = l.Close()
+		return nil, fmt.Errorf("probes: a canary at %q: the listener is at %q", addr, l.Addr())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Canary{name: name, addr: bound, secret: echo.NewSecret(), listener: l, stop: stop}
+	c.visits.Go(func() { c.accept(ctx) })
+	return c, nil
+}
+
+// Addr is where the canary listens.
+func (c *Canary) Addr() netip.AddrPort { return c.addr }
+
+// Secret is what the canary's proofs are made with.
+func (c *Canary) Secret() echo.Secret { return c.secret }
+
+// Sightings are the nonces that arrived, those of Alive among them. An error means that the log is not complete.
+func (c *Canary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
+	return c.ledger.sightings(ctx)
+}
+
+// Strangers are the connections since then that brought no nonce.
+func (c *Canary) Strangers(since time.Time) []Stranger { return c.ledger.strangers(c.addr, since) }
+
+// Alive dials the canary from its own position with a fresh nonce and checks the proof.
+func (c *Canary) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveLimit)
+	defer cancel()
+	return knock(ctx, "tcp", c.addr.String(), nil, c.secret)
+}
+
+// Target is the canary as a probe dials it.
+func (c *Canary) Target() Target {
+	return Target{Name: c.name, Addr: c.addr, Secret: c.secret, Alive: c.Alive, Sightings: c.Sightings}
+}
+
+// Close stops listening and ends every connection. It may be called twice.
+func (c *Canary) Close() error {
+	c.stop()
+	_ = c.listener.Close()
+	c.visits.Wait()
+	return nil
+}
+
+func (c *Canary) accept(ctx context.Context) {
+	tokens := make(chan struct{}, maxVisits)
+	for {
+		conn, err := c.listener.Accept()
+		if err != nil {
+			return
+		}
+		v := c.ledger.enter(c.name, "tcp", conn.RemoteAddr().String(), conn.LocalAddr().String())
+		tokens <- struct{}{}
+		c.visits.Go(func() {
+			defer func() { <-tokens }()
+			serveEcho(ctx, conn, v, c.secret)
+		})
+	}
+}
+
+// serveEcho answers one stream: it reads a request, logs its nonce and proves that it was here.
+func serveEcho(ctx context.Context, conn io.ReadWriteCloser, v *visit, s echo.Secret) {
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if d, ok := conn.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = d.SetDeadline(time.Now().Add(visitLimit))
+	}
+	n, ok := readRequest(conn)
+	if !ok {
+		return
+	}
+	v.saw(n)
+	_, _ = conn.Write(echo.Response(echo.NewReply(s, v.Name, n, v.Peer, v.Local)))
+}
+
+// readRequest reads until a nonce was found, or nothing more comes.
+func readRequest(r io.Reader) (echo.Nonce, bool) {
+	buf := make([]byte, 0, maxRequest)
+	for len(buf) < cap(buf) {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if nonce, ok := echo.ParseRequest(buf); ok && (err != nil || bytes.HasSuffix(buf, []byte("\n"))) {
+			return nonce, true
+		}
+		if err != nil {
+			break
+		}
+	}
+	return echo.ParseRequest(buf)
+}
+
+// knock dials address, says hello if there is anything to say before, and has a fresh nonce proved.
+func knock(ctx context.Context, network, address string, hello []byte, s echo.Secret) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	n := echo.NewNonce()
+	if _, err := conn.Write(append(hello, echo.Request(n)...)); err != nil {
+		return err
+	}
+	b, err := io.ReadAll(io.LimitReader(conn, echo.MaxReply))
+	if err != nil {
+		return err
+	}
+	reply, err := echo.ParseResponse(b)
+	if err != nil {
+		return fmt.Errorf("%q: %w", address, err)
+	}
+	if !s.Verify(n, reply) {
+		return fmt.Errorf("%q: the proof is not its own: %w", address, echo.ErrForeign)
+	}
+	return nil
+}

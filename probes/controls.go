@@ -1,0 +1,167 @@
+package probes
+
+import (
+	"fmt"
+	"strings"
+)
+
+// controls are C0 to C5 as they stand for the question.
+func (q question) controls() []Control {
+	return []Control{
+		q.self.control("C0"),
+		q.alive().control("C1"),
+		q.path.control("C2"),
+		notChecked("no twin without the policy was asked").control("C3"),
+		q.witness().control("C4"),
+		notChecked("no broken sandbox was asked in this run").control("C5"),
+	}
+}
+
+func (o outcome) control(id string) Control { return Control{ID: id, State: o.State, Text: o.Text} }
+
+// alive is C1 over all trials: the worst of them.
+func (q question) alive() outcome {
+	var all []outcome
+	for _, t := range q.trials {
+		all = append(all, q.aliveAt(t))
+	}
+	return worst(all)
+}
+
+func (q question) aliveAt(t trial) outcome {
+	if q.probe.Expect == Reach {
+		for _, a := range t.attempts {
+			if a.Proved {
+				return held("%s answered with its proof", t.target)
+			}
+		}
+	}
+	if t.absent != "" {
+		return notChecked("no canary at %s: %s", t.target, t.absent)
+	}
+	if o := worst([]outcome{t.before, t.after}); o.State != Held {
+		return o
+	}
+	return held("%s, before and after", t.before.Text)
+}
+
+// witness is C4 over all trials: silence, and somebody who says who stopped it.
+func (q question) witness() outcome {
+	var all []outcome
+	for _, t := range q.trials {
+		if q.probe.Expect == Reach {
+			all = append(all, q.logged(t))
+		} else {
+			all = append(all, q.stoppedBy(t))
+		}
+	}
+	return worst(all)
+}
+
+// logged is the second witness of an allowance: the listener's log beside its proof.
+func (q question) logged(t trial) outcome {
+	for _, a := range t.attempts {
+		if a.Proved && len(a.Sightings) > 0 {
+			return held("%s logged the nonce that it proved", t.target)
+		}
+	}
+	return notChecked("no log of %s shows the nonce", t.target)
+}
+
+func (q question) stoppedBy(t trial) outcome {
+	for _, a := range t.attempts {
+		if len(a.Sightings) > 0 {
+			return failed("%s saw the probe", t.target)
+		}
+	}
+	switch {
+	case t.log.State == Failed:
+		return t.log
+	case len(t.strangers) > 0:
+		return failed("%s had %d connections without a nonce", t.target, len(t.strangers))
+	case q.policyOnly(t) && t.absent != "":
+		return held("%s: nothing but the policy gives %s there", t.target, t.effective()[0].claim())
+	case q.policyOnly(t) && t.log.State == Held:
+		return held("%s was silent, and nothing but the policy gives %s there", t.target, t.effective()[0].claim())
+	case t.log.State == Held:
+		return notChecked("%s was silent; who stopped it is not known: no log of the enforcer was read", t.target)
+	}
+	return notChecked("whether %s was silent is not known", t.target)
+}
+
+// worst is the first outcome that failed, else the first that was not checked, else all of them in one. None at all is not
+// checked.
+func worst(all []outcome) outcome {
+	var texts []string
+	found := outcome{State: Held}
+	for _, o := range all {
+		switch {
+		case o.State == Failed && found.State != Failed, o.State == NotChecked && found.State == Held:
+			found = o
+		}
+		if len(texts) == 0 || texts[len(texts)-1] != o.Text {
+			texts = append(texts, o.Text)
+		}
+	}
+	if len(all) == 0 {
+		return notChecked("there was nothing to check")
+	}
+	if found.State == Held {
+		found.Text = strings.Join(texts, "; ")
+	}
+	return found
+}
+
+// selfControl is C0, by what the guest says of itself.
+func (b *batch) selfControl() outcome {
+	switch s := b.answer.Self; {
+	case b.fault != "":
+		return notChecked("the guest gave no answer that counts")
+	case s.Echo:
+		return held("a nonce went round the guest's own loopback in %s, at try %d", microseconds(s.EchoUS), s.EchoTries)
+	default:
+		return failed("no nonce went round the guest's own loopback: %s", s.EchoError)
+	}
+}
+
+// pathControl is C2: the allowed destination proved a nonce before and after the denials, in the same batch.
+func (b *batch) pathControl(before, after []Attempt) outcome {
+	switch {
+	case b.plan.before == nil:
+		return notChecked("the site names no allowed destination")
+	case b.fault != "":
+		return notChecked("the guest gave no answer that counts")
+	}
+	first, ok := proved(before)
+	if !ok {
+		return failed("the allowed destination did not answer before the attempts: %s", last(before))
+	}
+	second, ok := proved(after)
+	if !ok {
+		return failed("the allowed destination did not answer after the attempts: %s", last(after))
+	}
+	return held("the allowed destination proved a nonce before (%s) and after (%s)", microseconds(first.ElapsedUS), microseconds(second.ElapsedUS))
+}
+
+func proved(all []Attempt) (Attempt, bool) {
+	for _, a := range all {
+		if a.Proved {
+			return a, true
+		}
+	}
+	return Attempt{}, false
+}
+
+func last(all []Attempt) string {
+	if len(all) == 0 {
+		return "no attempt counts"
+	}
+	return all[len(all)-1].String()
+}
+
+func microseconds(us int64) string {
+	if us < 1000 {
+		return fmt.Sprintf("%d µs", us)
+	}
+	return fmt.Sprintf("%.1f ms", float64(us)/1000)
+}

@@ -1,0 +1,85 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"bottle.internal/internal/echo"
+)
+
+// maxEntries bounds a ledger: a guest that reaches a canary can dial it as often as it likes.
+const maxEntries = 20_000
+
+// errOverflow makes a ledger that lost entries useless as a witness, rather than quietly incomplete.
+var errOverflow = errors.New("probes: more connections than a canary can log")
+
+// A Stranger is a connection to a canary that brought no nonce: nobody knows whose it was, but somebody got there.
+type Stranger struct {
+	Peer  string    `json:"peer"`
+	Local string    `json:"local"`
+	Time  time.Time `json:"time"`
+}
+
+// A ledger is what a listener of ours has seen. The zero ledger is empty; it is safe for concurrent use.
+type ledger struct {
+	mu        sync.Mutex
+	visits    []*visit
+	overflown bool
+}
+
+// A visit is one connection, from the moment it was accepted.
+type visit struct {
+	ledger *ledger
+	echo.Sighting
+}
+
+// enter logs a connection before anything was read from it.
+func (l *ledger) enter(name, network, peer, local string) *visit {
+	v := &visit{ledger: l, Sighting: echo.Sighting{Name: name, Network: network, Peer: peer, Local: local, Time: time.Now()}}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.visits) >= maxEntries {
+		l.overflown = true
+		return v
+	}
+	l.visits = append(l.visits, v)
+	return v
+}
+
+// saw logs that the connection brought n. It comes before the answer: whoever got a reply was seen.
+func (v *visit) saw(n echo.Nonce) {
+	v.ledger.mu.Lock()
+	defer v.ledger.mu.Unlock()
+	v.Nonce = n
+}
+
+func (l *ledger) sightings(context.Context) ([]echo.Sighting, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.overflown {
+		return nil, errOverflow
+	}
+	var all []echo.Sighting
+	for _, v := range l.visits {
+		if v.Nonce != "" {
+			all = append(all, v.Sighting)
+		}
+	}
+	return all, nil
+}
+
+// strangers are the connections to addr since then that brought no nonce.
+func (l *ledger) strangers(addr netip.AddrPort, since time.Time) []Stranger {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Stranger
+	for _, v := range l.visits {
+		if v.Nonce == "" && v.Local == addr.String() && !v.Time.Before(since) {
+			all = append(all, Stranger{Peer: v.Peer, Local: v.Local, Time: v.Time})
+		}
+	}
+	return all
+}

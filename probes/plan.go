@@ -1,0 +1,148 @@
+package probes
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes/agent"
+)
+
+const (
+	// reachTries is how often an allowance is tried; the best counts.
+	reachTries = 3
+	// jitter spreads the rounds of a denial, so that a window which opens regularly is not missed regularly.
+	jitter = 10 * time.Millisecond
+	// startAllowance is the agent's own time beside its attempts: the self-check and the start of a process in a guest.
+	startAllowance = 2 * time.Second
+)
+
+// backoff is how long the tries of an allowance wait.
+var backoff = [reachTries]time.Duration{0, 50 * time.Millisecond, 250 * time.Millisecond}
+
+// A plan is one batch and what each of its attempts is for.
+type plan struct {
+	request agent.Request
+	trials  []*trialPlan
+	// before and after are the attempts on the allowed destination that bracket the denials.
+	before, after []shot
+}
+
+// A trialPlan is one probe's attempts on one address.
+type trialPlan struct {
+	probe string
+	aim   aim
+	shots []shot
+	path  bool // the attempts are the plan's before and after
+}
+
+// A shot is one attempt and its place among those on the same address.
+type shot struct {
+	agent.Attempt
+	round int  // from 1
+	slow  bool // the second look at a silence, with more time
+}
+
+// newPlan lays out a batch: the allowed destination first, then the denials round by round, then a second look at what was
+// silent, then the allowed destination again.
+func newPlan(r *rig, trials []*trialPlan) *plan {
+	p := &plan{trials: trials, request: agent.Request{Schema: agent.Schema, Run: echo.NewNonce()}}
+	phase := 0
+	if r.allowed != nil {
+		p.before = p.tries(r.site.Allowed.Addr, phase, 1, r.opts.Budget)
+		phase += reachTries
+	}
+	last := phase
+	for _, t := range trials {
+		if !t.path {
+			last = max(last, p.shoot(t, phase, r.opts))
+		}
+	}
+	if r.allowed != nil {
+		p.after = p.tries(r.site.Allowed.Addr, last, 1+reachTries, r.opts.Budget)
+	}
+	for _, t := range trials {
+		if t.path {
+			t.shots = append(append(t.shots, p.before...), p.after...)
+		}
+	}
+	p.request.DeadlineMS = int(p.deadline().Milliseconds())
+	return p
+}
+
+// shoot plans the attempts on one address from phase on, and returns the phase after them.
+func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
+	if t.aim.expect == Reach {
+		t.shots = p.tries(t.aim.addr, phase, 1, o.Budget)
+		return phase + reachTries
+	}
+	slow := phase + o.Attempts
+	for round := range o.Attempts {
+		a := p.attempt(t.aim.addr, phase+round, o.Budget)
+		if round > 0 {
+			a.DelayMS = rand.IntN(int(jitter.Milliseconds()))
+		}
+		first := p.add(a, round+1, false)
+		again := p.attempt(t.aim.addr, slow, slowFactor*o.Budget)
+		again.After, again.When = first.ID, agent.WhenFiltered
+		t.shots = append(t.shots, first, p.add(again, round+1, true))
+	}
+	return slow + 1
+}
+
+// tries plans the attempts of an allowance from phase on, numbered from round on, each made only if the one before did not
+// reach.
+func (p *plan) tries(addr netip.AddrPort, phase, round int, budget time.Duration) []shot {
+	var all []shot
+	for i, wait := range backoff {
+		a := p.attempt(addr, phase+i, budget)
+		a.DelayMS = int(wait.Milliseconds())
+		if i > 0 {
+			a.After, a.When = all[i-1].ID, agent.WhenNotReachable
+		}
+		all = append(all, p.add(a, round+i, false))
+	}
+	return all
+}
+
+func (p *plan) attempt(addr netip.AddrPort, phase int, budget time.Duration) agent.Attempt {
+	network := agent.TCP4
+	if addr.Addr().Is6() {
+		network = agent.TCP6
+	}
+	return agent.Attempt{Network: network, Addr: addr, Nonce: echo.NewNonce(), BudgetMS: max(1, int(budget.Milliseconds())), Phase: phase}
+}
+
+// add gives a its id, which is its number in the batch.
+func (p *plan) add(a agent.Attempt, round int, slow bool) shot {
+	a.ID = strconv.Itoa(len(p.request.Attempts) + 1)
+	p.request.Attempts = append(p.request.Attempts, a)
+	return shot{Attempt: a, round: round, slow: slow}
+}
+
+// deadline is what the batch takes if every attempt takes all of its time.
+func (p *plan) deadline() time.Duration {
+	longest := make(map[int]time.Duration)
+	flows := make(map[int]int)
+	for _, a := range p.request.Attempts {
+		flows[a.Phase]++
+		longest[a.Phase] = max(longest[a.Phase], a.Delay()+a.Budget())
+	}
+	total := startAllowance
+	for phase, n := range flows {
+		waves := (n + agent.MaxFlows - 1) / agent.MaxFlows
+		total += time.Duration(waves) * (longest[phase] + jitter)
+	}
+	return min(total, agent.MaxDeadline)
+}
+
+// nonces are all that the guest is given.
+func (p *plan) nonces() map[echo.Nonce]bool {
+	all := make(map[echo.Nonce]bool, len(p.request.Attempts))
+	for _, a := range p.request.Attempts {
+		all[a.Nonce] = true
+	}
+	return all
+}

@@ -1,0 +1,83 @@
+package probes
+
+import (
+	"fmt"
+	"time"
+)
+
+// Schema is the version of Report's JSON form.
+const Schema = 1
+
+// A Report is what one run found.
+type Report struct {
+	Schema    int       `json:"schema"`
+	Engine    string    `json:"engine"`
+	Version   string    `json:"version"`
+	Backend   string    `json:"backend"`
+	Topology  string    `json:"topology"`
+	Simulated bool      `json:"simulated"` // it proves the kit and not a boundary
+	Policy    []string  `json:"policy"`    // as the site names it
+	Started   time.Time `json:"started"`
+	ElapsedMS int64     `json:"elapsed_ms"`
+	Guest     *Guest    `json:"guest,omitempty"` // nil if the guest gave no answer that counts
+	Findings  []Finding `json:"findings"`        // one per probe, in the catalogue's order
+}
+
+// A Finding is what is known of one probe, and why.
+type Finding struct {
+	ID        string    `json:"id"`
+	Severity  Severity  `json:"severity"`
+	Expect    Expect    `json:"expect"`
+	Verdict   Verdict   `json:"verdict"`
+	Reason    string    `json:"reason"`
+	Assurance Assurance `json:"assurance,omitempty"` // "" if it did not run
+	Controls  []Control `json:"controls,omitempty"`
+	Attempts  []Attempt `json:"attempts,omitempty"`
+	Warnings  []string  `json:"warnings,omitempty"`
+}
+
+func (r *rig) report() Report {
+	return Report{
+		Schema: Schema, Engine: r.site.Engine, Version: r.site.Version, Backend: r.site.Backend, Topology: r.site.Topology,
+		Simulated: r.site.Simulated, Policy: append([]string{}, r.site.Policy...), Started: r.started.UTC().Truncate(time.Millisecond),
+	}
+}
+
+// Finding is the finding of the probe id. An id that is not in the report is an error: it must not read as green.
+func (r Report) Finding(id string) (Finding, error) {
+	for _, f := range r.Findings {
+		if f.ID == id {
+			return f, nil
+		}
+	}
+	return Finding{}, fmt.Errorf("probes: no finding of %q in the report", id)
+}
+
+// Worst is the verdict that weighs most: leak, overblocked, error, inconclusive, exposed, contained, not applicable, in this
+// order. A report of nothing, or of nothing that was executed, is an error.
+func (r Report) Worst() Verdict {
+	worst := NotApplicable
+	for _, f := range r.Findings {
+		if f.Verdict.worse(worst) {
+			worst = f.Verdict
+		}
+	}
+	if worst == NotApplicable {
+		return Error
+	}
+	return worst
+}
+
+// ExitCode is what a command says of the report: 0 clean, 1 a leak or an allowance that does not work, 3 inconclusive, 4 the
+// prober failed or nothing was executed.
+func (r Report) ExitCode() int {
+	switch r.Worst() {
+	case Contained, Exposed:
+		return 0
+	case Leak, Overblocked:
+		return 1
+	case Inconclusive:
+		return 3
+	}
+	return 4
+}

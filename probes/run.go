@@ -1,0 +1,234 @@
+package probes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes/agent"
+)
+
+// transportAllowance is what carrying a batch into a sandbox and out again may take beside the batch's own deadline.
+const transportAllowance = 30 * time.Second
+
+var (
+	// ErrSite says that a Site lacks what a run needs.
+	ErrSite = errors.New("probes: the site cannot be probed")
+	// ErrNothingRan says that not one probe was executed: all of them mean nothing at this site.
+	ErrNothingRan = errors.New("probes: no probe was executed")
+)
+
+// Run runs the probes that Select finds for patterns, all if there are none, in one batch inside the site, and judges what came
+// back. What it found, good or bad, is in the report, including that the agent failed or lied. An error means that there is
+// nothing to rely on: no such probe, a site that cannot be probed, a context that ended, or no probe that means anything here;
+// the report then holds what there is.
+func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Report, error) {
+	selected, err := Select(patterns...)
+	if err != nil {
+		return Report{}, err
+	}
+	r := newRig(site, opts.withDefaults())
+	defer func() { _ = r.close() }()
+	var items []item
+	for _, p := range selected {
+		it := item{probe: p, asked: slices.Contains(patterns, p.ID)}
+		it.aims, it.absence = r.find(p)
+		items = append(items, it)
+	}
+	return r.run(ctx, items)
+}
+
+// An item is one probe of a run with what it dials.
+type item struct {
+	probe   Probe
+	asked   bool
+	aims    []aim
+	absence absence
+}
+
+// find is what p dials here, or why it dials nothing.
+func (r *rig) find(p Probe) ([]aim, absence) {
+	if p.Backends != nil && !slices.Contains(p.Backends, r.site.Backend) {
+		return nil, absence{why: fmt.Sprintf("it means something on %q only, and the backend is %q", p.Backends, r.site.Backend)}
+	}
+	return p.aims(r)
+}
+
+func (r *rig) run(ctx context.Context, items []item) (Report, error) {
+	if r.site.Run == nil {
+		return Report{}, fmt.Errorf("%w: it has no Run", ErrSite)
+	}
+	p := newPlan(r, r.trialPlans(items))
+	if err := p.request.Validate(); err != nil {
+		return Report{}, fmt.Errorf("%w: %w", ErrSite, err)
+	}
+	b := &batch{rig: r, plan: p}
+	report := r.report()
+	if len(p.trials) > 0 {
+		b.run(ctx)
+		report.Guest = b.guest()
+	}
+	allowed := b.allowedSightings()
+	for _, it := range items {
+		report.Findings = append(report.Findings, judge(b.question(it, allowed)))
+	}
+	report.ElapsedMS = time.Since(r.started).Milliseconds()
+	if ctx.Err() != nil {
+		return report, fmt.Errorf("probes: the run was ended: %w", context.Cause(ctx))
+	}
+	if len(p.trials) == 0 {
+		return report, ErrNothingRan
+	}
+	return report, nil
+}
+
+func (r *rig) trialPlans(items []item) []*trialPlan {
+	var all []*trialPlan
+	for _, it := range items {
+		for _, a := range it.aims {
+			all = append(all, &trialPlan{probe: it.probe.ID, aim: a, path: a.post != nil && a.post == r.allowed})
+		}
+	}
+	return all
+}
+
+// A batch is one run of the agent with what was watched around it.
+type batch struct {
+	rig    *rig
+	plan   *plan
+	answer agent.Answer
+	fault  string // why nothing in the answer counts
+}
+
+// run brackets the agent's batch with the controls and collects what the listeners saw. It goes on to the end after a failure
+// of the agent: a leak is a leak even if the guest does not say so.
+func (b *batch) run(ctx context.Context) {
+	posts := b.rig.postsOf(b.plan)
+	each(posts, func(p *post) { p.arm(ctx) })
+	b.ask(ctx)
+	each(posts, func(p *post) { p.after = p.check(ctx) })
+	select {
+	case <-time.After(b.rig.opts.Grace):
+	case <-ctx.Done():
+	}
+	nonces := b.plan.nonces()
+	each(posts, func(p *post) { p.collect(ctx, nonces) })
+	if a := b.rig.allowed; a != nil {
+		b.lookAtAllowed(ctx, a)
+	}
+}
+
+// ask carries the batch into the sandbox and checks what comes out.
+func (b *batch) ask(ctx context.Context) {
+	request, err := json.Marshal(b.plan.request)
+	if err != nil {
+		b.fault = "the batch cannot be written down: " + err.Error()
+		return
+	}
+	limit := time.Duration(b.plan.request.DeadlineMS)*time.Millisecond + transportAllowance
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	response, err := b.rig.site.Run(ctx, request)
+	if err != nil {
+		b.fault = "the agent could not be run: " + plainText(err.Error())
+		return
+	}
+	if b.answer, err = b.plan.request.Decode(response); err != nil {
+		b.fault = err.Error()
+	}
+}
+
+// lookAtAllowed reads the allowed destination's log, if it has one, and dials it from its own position if the guest did not
+// reach it every time: an answer is proof enough that it is alive.
+func (b *batch) lookAtAllowed(ctx context.Context, a *post) {
+	if a.Sightings != nil {
+		if all, err := a.Sightings(ctx); err == nil {
+			a.sightings = all
+		}
+	}
+	a.before = held("%s answered the guest", a.Name)
+	a.after = a.before
+	if b.pathControl(b.pathAttempts()).State != Held {
+		a.after = a.check(ctx)
+		a.before = a.after
+	}
+}
+
+// plainText takes out what a terminal would act on: the text may quote what a guest printed.
+func plainText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+func (b *batch) joiner() joiner {
+	return joiner{results: b.answer.Results, faults: b.answer.Faults, fault: b.fault}
+}
+
+// pathAttempts are the attempts on the allowed destination before and after the others.
+func (b *batch) pathAttempts() (before, after []Attempt) {
+	if b.rig.allowed == nil {
+		return nil, nil
+	}
+	return b.join(b.plan.before, b.rig.allowed, nil), b.join(b.plan.after, b.rig.allowed, nil)
+}
+
+func (b *batch) join(shots []shot, at *post, allowed []echo.Sighting) []Attempt {
+	var all []Attempt
+	j := b.joiner()
+	for _, s := range shots {
+		if a, made := j.join(s, at.Target, at.sightings, allowed); made {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func (b *batch) allowedSightings() []echo.Sighting {
+	if b.rig.allowed == nil {
+		return nil
+	}
+	return b.rig.allowed.sightings
+}
+
+// question is what the judge may look at for one probe.
+func (b *batch) question(it item, allowed []echo.Sighting) question {
+	q := question{
+		probe: it.probe, backend: b.rig.site.Backend, simulated: b.rig.site.Simulated, asked: it.asked,
+		absence: it.absence, fault: b.fault, self: b.selfControl(), path: b.pathControl(b.pathAttempts()),
+	}
+	for _, t := range b.plan.trials {
+		if t.probe == it.probe.ID {
+			q.trials = append(q.trials, b.trial(t, allowed))
+		}
+	}
+	return q
+}
+
+func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
+	at := t.aim.post
+	if at == nil {
+		at = &post{Target: Target{Name: t.aim.addr.String()}}
+	}
+	if t.path {
+		allowed = nil // that is the target itself
+	}
+	tr := trial{
+		target: at.Name, wall: t.aim.wall, nobody: t.aim.nobody, absent: t.aim.absent,
+		before: at.before, after: at.after, log: at.log,
+		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, allowed),
+	}
+	if at.strangersSince != nil {
+		tr.strangers = at.strangersSince(t.aim.addr, b.rig.started)
+	}
+	return tr
+}

@@ -1,0 +1,201 @@
+package probes
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"bottle.internal/internal/echo"
+)
+
+// A World is a sink that stands in for the rest of the internet: an engine that is hermetic hands it every flow that was let
+// out to an address which is not this host's. It answers as a canary at any destination and logs which, so that a leak to a
+// public address is seen by its nonce and no packet leaves the machine.
+//
+// An engine connects to the unix stream socket at Path and sends one line of JSON,
+//
+//	{"network":"tcp","destination":"198.51.100.77:443","source":"100.96.0.2:4711","machine":"name"}
+//
+// and then, for tcp, the bytes of the stream both ways; for udp, frames both ways, each a big-endian 16-bit length and a payload.
+// It is safe for concurrent use.
+type World struct {
+	dir      string
+	secret   echo.Secret
+	ledger   ledger
+	listener net.Listener
+	flows    sync.WaitGroup
+	stop     context.CancelFunc
+}
+
+// worldName is the name in a world's replies and sightings.
+const worldName = "world"
+
+// maxHeader bounds the line that opens a flow.
+const maxHeader = 4 << 10
+
+// A flow is the line that opens a connection to the world.
+type flow struct {
+	Network     string         `json:"network"`
+	Destination netip.AddrPort `json:"destination"`
+	Source      netip.AddrPort `json:"source"`
+	Machine     string         `json:"machine"`
+}
+
+// NewWorld brings up a world on a socket in a fresh directory that only this user can enter. It must be closed.
+func NewWorld() (*World, error) {
+	dir, err := os.MkdirTemp("", "bottle-world-")
+	if err != nil {
+		return nil, fmt.Errorf("probes: a world: %w", err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "world"))
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("probes: a world: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &World{dir: dir, secret: echo.NewSecret(), listener: l, stop: stop}
+	w.flows.Go(func() { w.accept(ctx) })
+	return w, nil
+}
+
+// Path is the socket's.
+func (w *World) Path() string { return filepath.Join(w.dir, "world") }
+
+// Secret is what the world's proofs are made with.
+func (w *World) Secret() echo.Secret { return w.secret }
+
+// Sightings are the nonces that arrived; Local is the destination they were sent to. An error means that the log is not
+// complete.
+func (w *World) Sightings(ctx context.Context) ([]echo.Sighting, error) {
+	return w.ledger.sightings(ctx)
+}
+
+// Strangers are the flows to addr since then that brought no nonce.
+func (w *World) Strangers(addr netip.AddrPort, since time.Time) []Stranger {
+	return w.ledger.strangers(addr, since)
+}
+
+// aliveDestination is where Alive pretends to send to. It is an address for documentation, and not the one that is probed.
+var aliveDestination = netip.MustParseAddrPort("198.51.100.1:7")
+
+// Alive sends a flow of its own through the socket and checks the proof.
+func (w *World) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveLimit)
+	defer cancel()
+	hello, err := json.Marshal(flow{Network: "tcp", Destination: aliveDestination, Source: aliveDestination, Machine: "control"})
+	if err != nil {
+		return err
+	}
+	return knock(ctx, "unix", w.Path(), append(hello, '\n'), w.secret)
+}
+
+// Target is the world as a probe dials it: at any address.
+func (w *World) Target(addr netip.AddrPort) Target {
+	return Target{Name: worldName, Addr: addr, Secret: w.secret, Alive: w.Alive, Sightings: w.Sightings}
+}
+
+// Close ends every flow and removes the socket. It may be called twice.
+func (w *World) Close() error {
+	w.stop()
+	_ = w.listener.Close()
+	w.flows.Wait()
+	return os.RemoveAll(w.dir)
+}
+
+func (w *World) accept(ctx context.Context) {
+	tokens := make(chan struct{}, maxVisits)
+	for {
+		conn, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		tokens <- struct{}{}
+		w.flows.Go(func() {
+			defer func() { <-tokens }()
+			w.serve(ctx, conn)
+		})
+	}
+}
+
+func (w *World) serve(ctx context.Context, conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(visitLimit))
+	r := bufio.NewReaderSize(conn, maxHeader)
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return
+	}
+	var f flow
+	if json.Unmarshal(line, &f) != nil || !f.Destination.IsValid() {
+		return
+	}
+	v := w.ledger.enter(worldName, f.Network, f.Source.String(), f.Destination.String())
+	switch f.Network {
+	case "tcp":
+		serveEcho(ctx, buffered{r, conn}, v, w.secret)
+	case "udp":
+		w.serveDatagrams(ctx, r, conn, v)
+	}
+}
+
+// buffered is a connection whose first bytes were read ahead.
+type buffered struct {
+	*bufio.Reader
+	conn net.Conn
+}
+
+func (b buffered) Write(p []byte) (int, error)   { return b.conn.Write(p) }
+func (b buffered) Close() error                  { return b.conn.Close() }
+func (b buffered) SetDeadline(t time.Time) error { return b.conn.SetDeadline(t) }
+
+// serveDatagrams answers each framed datagram with a framed reply. The first nonce is the flow's; each further one is a visit
+// of its own.
+func (w *World) serveDatagrams(ctx context.Context, r io.Reader, conn net.Conn, v *visit) {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	for {
+		b, err := readFrame(r)
+		if err != nil {
+			return
+		}
+		_ = conn.SetDeadline(time.Now().Add(visitLimit))
+		n, ok := echo.ParseRequest(b)
+		if !ok {
+			continue
+		}
+		if v.Nonce != "" {
+			v = w.ledger.enter(worldName, "udp", v.Peer, v.Local)
+		}
+		v.saw(n)
+		if err := writeFrame(conn, echo.Line(echo.NewReply(w.secret, worldName, n, v.Peer, v.Local))); err != nil {
+			return
+		}
+	}
+}
+
+func readFrame(r io.Reader) ([]byte, error) {
+	var size [2]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.BigEndian.Uint16(size[:]))
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+func writeFrame(w io.Writer, b []byte) error {
+	if len(b) > 1<<16-1 {
+		return errors.New("probes: a datagram of more than 64 KiB")
+	}
+	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...))
+	return err
+}
