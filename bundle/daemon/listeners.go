@@ -1,0 +1,167 @@
+package daemon
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"bottle.internal/bundle/internal/wire"
+)
+
+// States of proc(5)'s /proc/net files: a listening TCP socket, and a UDP socket without a peer.
+const (
+	tcpListen = "0A"
+	udpBound  = "07"
+)
+
+// printListeners is `bottle-bundle listeners [-o table|json]`.
+func printListeners(args []string, stdout io.Writer) error {
+	flags := newFlags("listeners")
+	format := flags.String("o", "table", "table or json")
+	if err := parseFlags(flags, args, 0); err != nil {
+		return err
+	}
+	if *format != "table" && *format != "json" {
+		return usagef("listeners: unknown format %q (known: table, json)", *format)
+	}
+	ls, err := listeners("/proc")
+	if err != nil {
+		return fmt.Errorf("listeners: %w", err)
+	}
+	if *format == "json" {
+		return json.NewEncoder(stdout).Encode(ls)
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NETWORK\tADDRESS\tPID\tCOMMAND")
+	for _, l := range ls {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", l.Network, l.Addr, l.PID, l.Command)
+	}
+	return w.Flush()
+}
+
+// listeners reads what listens in the network namespace of the process that reads proc.
+func listeners(proc string) ([]wire.Listener, error) {
+	out := []wire.Listener{} // prints as [] rather than null
+	holders := holders(proc)
+	for _, network := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		f, err := os.Open(filepath.Join(proc, "net", network))
+		if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(network, "6") {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		socks, err := parseSockets(f, network)
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		for _, s := range socks {
+			h := holders[s.inode]
+			out = append(out, wire.Listener{Network: network, Addr: s.addr, PID: h.pid, Command: h.command})
+		}
+	}
+	return out, nil
+}
+
+// A socket is one line of a /proc/net file that waits for peers.
+type socket struct {
+	addr  netip.AddrPort
+	inode string
+}
+
+// parseSockets reads a /proc/net/{tcp,udp}{,6} file: the listening or unconnected sockets in it. A line that cannot be read
+// is an error, never a listener less.
+func parseSockets(r io.Reader, network string) ([]socket, error) {
+	want := tcpListen
+	if strings.HasPrefix(network, "udp") {
+		want = udpBound
+	}
+	var out []socket
+	sc := bufio.NewScanner(r)
+	for line := 0; sc.Scan(); line++ {
+		f := strings.Fields(sc.Text())
+		if line == 0 || len(f) == 0 {
+			continue // the heading
+		}
+		if len(f) < 10 {
+			return nil, fmt.Errorf("line %d has %d fields: %q", line+1, len(f), sc.Text())
+		}
+		if f[3] != want {
+			continue
+		}
+		addr, err := parseHexAddr(f[1])
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", line+1, err)
+		}
+		out = append(out, socket{addr, f[9]})
+	}
+	return out, sc.Err()
+}
+
+// parseHexAddr reads "0100007F:22B8": the address as 32-bit words in the machine's byte order, the port as a number.
+func parseHexAddr(text string) (netip.AddrPort, error) {
+	host, port, ok := strings.Cut(text, ":")
+	p, perr := strconv.ParseUint(port, 16, 16)
+	b, err := hex.DecodeString(host)
+	if !ok || perr != nil || err != nil || len(port) != 4 || len(b) != 4 && len(b) != 16 {
+		return netip.AddrPort{}, fmt.Errorf("%q is not a socket address", text)
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a, uint16(p)), nil
+}
+
+type holder struct {
+	pid     int
+	command string
+}
+
+// holders maps socket inodes to the processes that hold them, as far as this process may see.
+func holders(proc string) map[string]holder {
+	out := map[string]holder{}
+	dirs, _ := filepath.Glob(filepath.Join(proc, "[0-9]*"))
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		fds, _ := filepath.Glob(filepath.Join(dir, "fd", "*"))
+		for _, fd := range fds {
+			to, err := os.Readlink(fd)
+			if inode, ok := strings.CutPrefix(to, "socket:["); ok && err == nil {
+				out[strings.TrimSuffix(inode, "]")] = holder{pid, commandOf(dir)}
+			}
+		}
+	}
+	return out
+}
+
+// commandOf is the program's base name, with the arguments where the program is bottle-bundle: they tell its daemons apart.
+func commandOf(dir string) string {
+	b, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+	argv := slices.DeleteFunc(bytes.Split(b, []byte{0}), func(a []byte) bool { return len(a) == 0 })
+	if len(argv) == 0 {
+		c, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		return strings.TrimSpace(string(c))
+	}
+	name := filepath.Base(string(argv[0]))
+	if name == "bottle-bundle" && len(argv) > 1 {
+		return name + " " + string(bytes.Join(argv[1:], []byte(" ")))
+	}
+	return name
+}

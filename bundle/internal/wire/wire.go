@@ -1,0 +1,56 @@
+// Package wire is what the host's side of a bundle and PID 1 inside it agree on: names of environment variables, the lines
+// PID 1 logs, the JSON its subcommands print. Both sides come out of one build, so none of it has to stay stable.
+package wire
+
+import "net/netip"
+
+// Environment variables read by PID 1. It hands each daemon those it needs and no others.
+const (
+	EnvDaemons      = "BOTTLE_BUNDLE_DAEMONS" // comma list of Proxy and Egress, empty = none
+	EnvSecret       = "BOTTLE_ECHO_SECRET"    // hex, empty = echoes prove nothing
+	EnvAllow        = "BOTTLE_PROXY_ALLOW"    // comma list of host globs, empty = deny all
+	EnvProxyListen  = "BOTTLE_PROXY_LISTEN"   // ip:port, empty = ProxyListen
+	EnvEgressListen = "BOTTLE_EGRESS_LISTEN"  // ip:port, empty = EgressListen
+	EnvUpstream     = "BOTTLE_PROXY_UPSTREAM" // http URL of the egress hop, empty = EgressListen's
+)
+
+// The daemons PID 1 knows.
+const (
+	Proxy  = "proxy"
+	Egress = "egress"
+)
+
+// Where the daemons listen unless told otherwise.
+const (
+	ProxyListen  = "0.0.0.0:8888"
+	EgressListen = "127.0.0.1:9099"
+)
+
+// Lines PID 1 logs when it has come up; exactly one of them, once.
+const (
+	LineNone     = "no daemons selected"
+	LineReady    = "ready: "     // then the daemons, comma-separated: each answered its own echo
+	LineNotReady = "not ready: " // then why
+)
+
+// Known lists the daemons PID 1 knows.
+func Known() []string { return []string{Egress, Proxy} }
+
+// Listener is one socket that waits for peers in a bundle's network namespace.
+type Listener struct {
+	// Network is "tcp", "tcp6", "udp" or "udp6", as the kernel files the socket. A tcp6 socket on [::] may take IPv4 as well.
+	Network string `json:"network"`
+	// Addr is where it listens; an unspecified address means every address of the namespace.
+	Addr netip.AddrPort `json:"addr"`
+	// PID is the process that holds it, in the container's own numbering; 0 = not known, as for sockets of the container
+	// engine (Docker's resolver on 127.0.0.11).
+	PID int `json:"pid,omitempty"`
+	// Command is that process' name, the subcommand included for bottle-bundle itself ("bottle-bundle daemon proxy"); empty
+	// = not known.
+	Command string `json:"command,omitempty"`
+}
+
+// CanaryUp is the first line a canary prints; one echo.Sighting per line follows.
+type CanaryUp struct {
+	Listen netip.AddrPort `json:"listen"`
+}
