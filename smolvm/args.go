@@ -1,0 +1,127 @@
+package smolvm
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"bottle.internal/smolvm/internal/wrapper"
+)
+
+// The builders below are pure: what they return is the command line after the program. --name is always spelled in full, for exec
+// has no -n.
+
+func versionArgs() []string { return []string{"--version"} }
+
+func createArgs(v Version, name string, o CreateOptions) []string {
+	argv := []string{"machine", "create"}
+	if v.has(nameFlag) {
+		argv = append(argv, "--name", name)
+	}
+	if o.Image != "" {
+		argv = append(argv, "--image", o.Image)
+	}
+	if o.From != "" {
+		argv = append(argv, "--from", o.From)
+	}
+	if o.CPUs != 0 {
+		argv = append(argv, "--cpus", strconv.Itoa(o.CPUs))
+	}
+	if o.MemoryMiB != 0 {
+		argv = append(argv, "--mem", strconv.Itoa(o.MemoryMiB))
+	}
+	argv = append(argv, networkArgs(o.Network)...)
+	argv = append(argv, guestArgs(o.Workdir, o.Env)...)
+	for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+		argv = append(argv, "--label", k+"="+o.Labels[k])
+	}
+	if !v.has(nameFlag) {
+		argv = append(argv, name)
+	}
+	return argv
+}
+
+func networkArgs(n Network) []string {
+	var argv []string
+	if n.on() {
+		argv = append(argv, "--net")
+	}
+	if n.Backend != "" {
+		argv = append(argv, "--net-backend", string(n.Backend))
+	}
+	for _, p := range n.AllowCIDRs {
+		argv = append(argv, "--allow-cidr", p.String())
+	}
+	return argv
+}
+
+func guestArgs(dir string, env []string) []string {
+	var argv []string
+	if dir != "" {
+		argv = append(argv, "-w", dir)
+	}
+	for _, kv := range env {
+		argv = append(argv, "-e", kv)
+	}
+	return argv
+}
+
+func startArgs(name string) []string { return []string{"machine", "start", "--name", name} }
+
+func stopArgs(name string) []string { return []string{"machine", "stop", "--name", name} }
+
+// deleteArgs has -f always: without it smolvm asks, takes the end of stdin for a no, deletes nothing and exits 0.
+func deleteArgs(v Version, name string) []string {
+	if v.has(nameFlag) {
+		return []string{"machine", "delete", "--name", name, "-f"}
+	}
+	return []string{"machine", "delete", "-f", name}
+}
+
+func statusArgs(name string) []string {
+	return []string{"machine", "status", "--name", name, "--json"}
+}
+
+func listArgs() []string { return []string{"machine", "ls", "--json"} }
+
+// execArgs has --stream always: it is live, has no cap where the default mode cuts off at 11 MiB (without a word in 0.8.x), and
+// honours --timeout in every release where the default mode of 1.4.1 to 1.6.13 does not.
+func execArgs(name, nonce string, cmd Command) []string {
+	argv := []string{"machine", "exec", "--name", name, "--stream"}
+	argv = append(argv, guestArgs(cmd.Dir, cmd.Env)...)
+	if cmd.Timeout > 0 {
+		argv = append(argv, "--timeout", humantime(cmd.Timeout))
+	}
+	argv = append(argv, "--")
+	return append(argv, wrapper.Wrap(nonce, cmd.Argv)...)
+}
+
+// copyToArgs takes a host path without a colon: smolvm reads NAME:path into any argument that has one.
+func copyToArgs(v Version, name, hostPath, guestPath string, mode fs.FileMode) []string {
+	argv := []string{"machine", "cp"}
+	if v.has(copyMode) {
+		argv = append(argv, "--mode", octal(mode))
+	}
+	return append(argv, hostPath, name+":"+guestPath)
+}
+
+func copyFromArgs(name, guestPath, hostPath string) []string {
+	return []string{"machine", "cp", name + ":" + guestPath, hostPath}
+}
+
+func octal(mode fs.FileMode) string { return fmt.Sprintf("%03o", mode.Perm()) }
+
+// humantime is d as smolvm reads durations, rounded up to a millisecond; a bare number and "0s" are refused there.
+func humantime(d time.Duration) string {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	if ms%1000 == 0 {
+		return strconv.FormatInt(ms/1000, 10) + "s"
+	}
+	return strconv.FormatInt(ms, 10) + "ms"
+}

@@ -1,0 +1,110 @@
+package smolvm
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// CreateOptions describe a new machine. The zero value is a bare machine (the agent's own userland) without a network.
+type CreateOptions struct {
+	// Image is an OCI image reference, or from 1.1.0 a path to a tar or directory that begins with "/", "./" or "../".
+	// It is fetched at the first start, by the guest. Not together with From.
+	Image string
+	// From is the path of a .smolmachine pack. It must stay in place: later starts read it again.
+	From string
+	// CPUs and MemoryMiB size the guest; 0 is smolvm's default, 4 and 8192. With From, a value equal to the default counts as 0 for
+	// smolvm, and 0 is the pack's own.
+	CPUs, MemoryMiB int
+	// Network is what the guest may reach; zero is nothing.
+	Network Network
+	// Env holds KEY=VALUE for every command in the guest. At 0.8.0 commands were seen not to get it: Command.Env is sure.
+	Env []string
+	// Workdir is the absolute directory commands start in; "" is the image's own, or "/". Not with From below 1.8.0, which drops it.
+	Workdir string
+	// Labels are kept with the machine and listed with it. 1.8.0 or later.
+	Labels map[string]string
+}
+
+// Create makes a machine, and does not start it. The name holds letters, digits, '-' and '_', at most 128 of them.
+//
+// ErrExists: there is one of that name. ErrPolicy: this release would not enforce o.Network, and below 1.8.0 not even say so when
+// it is used with From. ErrUnsupported: an option this release has not. Both of the latter, and ErrInvalid, before anything is made.
+func (c *Client) Create(ctx context.Context, name string, o CreateOptions) error {
+	if err := o.check(name); err != nil {
+		return fmt.Errorf("creating %q: %w", name, err)
+	}
+	v, err := c.release(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.checkRelease(v); err != nil {
+		return fmt.Errorf("creating %q: %w", name, err)
+	}
+	if o.From != "" {
+		if o.From, err = filepath.Abs(o.From); err != nil {
+			return fmt.Errorf("creating %q: %w: pack: %w", name, ErrInvalid, err)
+		}
+	}
+	if _, err = c.run(ctx, call{argv: createArgs(v, name, o), limit: createLimit, apart: true}); err != nil {
+		return err
+	}
+	c.remember(name, o.Network.restricted())
+	return nil
+}
+
+func (o CreateOptions) check(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	switch {
+	case o.Image != "" && o.From != "":
+		return fmt.Errorf("%w: both an image %q and a pack %q", ErrInvalid, o.Image, o.From)
+	case strings.HasPrefix(o.Image, "-"):
+		return fmt.Errorf("%w: image %q", ErrInvalid, o.Image)
+	case o.CPUs < 0 || o.MemoryMiB < 0:
+		return fmt.Errorf("%w: %d CPUs, %d MiB", ErrInvalid, o.CPUs, o.MemoryMiB)
+	}
+	if o.Workdir != "" {
+		if err := checkGuestPath(o.Workdir); err != nil {
+			return err
+		}
+	}
+	for what, s := range map[string]string{"image": o.Image, "pack": o.From} {
+		if err := checkText(what, s); err != nil {
+			return err
+		}
+	}
+	if err := checkEnv(o.Env); err != nil {
+		return err
+	}
+	if err := checkLabels(o.Labels); err != nil {
+		return err
+	}
+	return o.Network.check()
+}
+
+// checkRelease refuses what release v would drop without a word, or fail on when it is too late.
+func (o CreateOptions) checkRelease(v Version) error {
+	switch {
+	case o.From != "" && o.Network.restricted() && !v.has(fromKeepsPolicy):
+		return fmt.Errorf("%w: smolvm %s drops the policy of a machine made from a pack; %s does not", ErrPolicy, v, features[fromKeepsPolicy].since)
+	case o.From != "" && o.Workdir != "" && !v.has(fromKeepsPolicy):
+		return fmt.Errorf("%w: smolvm %s drops the working directory of a machine made from a pack", ErrUnsupported, v)
+	case len(o.Labels) > 0 && !v.has(labels):
+		return fmt.Errorf("%w: labels: %s has them, this is %s", ErrUnsupported, features[labels].since, v)
+	case isLocalImage(o.Image) && !v.has(localImage):
+		return fmt.Errorf("%w: image from the local path %q: %s takes it, this is %s", ErrUnsupported, o.Image, features[localImage].since, v)
+	}
+	return o.Network.checkRelease(v)
+}
+
+func isLocalImage(image string) bool {
+	for _, prefix := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(image, prefix) {
+			return true
+		}
+	}
+	return false
+}
