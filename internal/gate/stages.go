@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"bottle.internal/internal/gate/leftover"
+	"bottle.internal/internal/gate/proc"
+	"bottle.internal/internal/gate/stage"
+	"bottle.internal/internal/gate/suite"
+	"bottle.internal/internal/gate/tally"
+)
+
+const (
+	unitLimit     = 8 * time.Minute
+	consumerLimit = 5 * time.Minute
+	settleLimit   = 15 * time.Second
+)
+
+// unit runs every package's tests but the suites.
+func (g *gate) unit() stage.Stage {
+	return stage.Stage{Name: "unit", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
+		packages, err := g.unitPackages(ctx)
+		if err != nil {
+			return tally.Tally{}, err
+		}
+		args := append([]string{"-timeout=" + unitLimit.String()}, append(g.race, packages...)...)
+		return goTest(ctx, w, g.root, g.engine.Env(), args...)
+	}}
+}
+
+func (g *gate) unitPackages(ctx context.Context) ([]string, error) {
+	suites, err := suite.List(ctx, g.root)
+	if err != nil {
+		return nil, err
+	}
+	isSuite := map[string]bool{}
+	for _, s := range suites {
+		isSuite[s.ImportPath] = true
+	}
+	out, err := proc.Output(ctx, g.root, nil, "go", "list", "./...")
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for _, p := range strings.Fields(out) {
+		if !isSuite[p] {
+			packages = append(packages, p)
+		}
+	}
+	return packages, nil
+}
+
+// goTest runs "go test -json" with args and counts what it did.
+func goTest(ctx context.Context, w io.Writer, dir string, env []string, args ...string) (tally.Tally, error) {
+	cmd := proc.Command(ctx, env, "go", append([]string{"test", "-json", "-count=1"}, args...)...)
+	cmd.Dir, cmd.Stderr = dir, w
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return tally.Tally{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return tally.Tally{}, err
+	}
+	t, readErr := tally.GoTest(events, w)
+	return t, errors.Join(readErr, proc.Named(cmd, cmd.Wait()))
+}
+
+// integration runs the suite of that name, or all of them.
+func (g *gate) integration(name string) stage.Stage {
+	return stage.Stage{Name: "integration", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
+		results, err := g.suites(ctx, w, name)
+		suite.Table(w, results)
+		return sum(results), err
+	}}
+}
+
+// teeth runs the suites' claims against bottles broken on purpose.
+func (g *gate) teeth() stage.Stage {
+	return stage.Stage{Name: "teeth", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
+		results, err := g.suites(ctx, w, suite.Teeth)
+		suite.Table(w, results)
+		suite.BrokenTable(w, results)
+		return sum(results), err
+	}}
+}
+
+func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Result, error) {
+	all, err := suite.List(ctx, g.root)
+	if err != nil {
+		return nil, err
+	}
+	some, err := suite.Select(all, name)
+	if err != nil {
+		return nil, err
+	}
+	bin, err := os.MkdirTemp("", "bottle-suites-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(bin) }()
+	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: bin, Engine: g.engine, Flags: g.race, Out: w}
+	return r.Run(ctx, some)
+}
+
+func sum(results []suite.Result) tally.Tally {
+	var t tally.Tally
+	for _, r := range results {
+		t.Add(r.Tally)
+	}
+	return t
+}
+
+// consumer tests the kit from another module, which finds it through a replace line as a fork's users do. It runs on a copy, so
+// that the go.sum it needs is this module's own and nothing in the tree changes.
+func (g *gate) consumer() stage.Stage {
+	return stage.Stage{Name: "consumer", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
+		dir, err := os.MkdirTemp("", "bottle-consumer-")
+		if err != nil {
+			return tally.Tally{}, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(g.root, "internal", "consumer"))); err != nil {
+			return tally.Tally{}, err
+		}
+		sums, err := os.ReadFile(filepath.Join(g.root, "go.sum"))
+		if err != nil {
+			return tally.Tally{}, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600); err != nil {
+			return tally.Tally{}, err
+		}
+		env := append(g.engine.Env(), "BOTTLE_REQUIRE=1", "GOFLAGS=", "GOWORK=off")
+		if err := proc.Run(ctx, w, dir, env, "go", "mod", "edit", "-replace="+g.module+"="+g.root); err != nil {
+			return tally.Tally{}, err
+		}
+		return goTest(ctx, w, dir, env, "-mod=mod", "-timeout="+consumerLimit.String(), "./...")
+	}}
+}
+
+// leftovers compares the machine with what it was when this function was called.
+func (g *gate) leftovers(ctx context.Context) stage.Stage {
+	before, err := leftover.Take(ctx)
+	return stage.Check("leftovers", func(ctx context.Context, w io.Writer) error {
+		if err != nil {
+			return err
+		}
+		ours, others, err := leftover.Settle(ctx, before, settleLimit)
+		if err != nil {
+			return err
+		}
+		for _, o := range others {
+			_, _ = fmt.Fprintf(w, "came up meanwhile, not the kit's by its name or labels: %s\n", o)
+		}
+		if len(ours) > 0 {
+			return fmt.Errorf("left behind:\n%s", strings.Join(ours, "\n"))
+		}
+		return nil
+	})
+}
+
+// found reports whether the first word of a command line is a program.
+func found(line string) bool {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return false
+	}
+	_, err := exec.LookPath(words[0])
+	return err == nil
+}
