@@ -74,7 +74,7 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	began := time.Now()
 	err = cmd.Run()
 	o := outcome{
-		argv: cmd.Args, stdout: stdout.Bytes(), stderr: stderr.Bytes(),
+		argv: cmd.Args, stdout: stdout.got.Bytes(), stderr: stderr.got.Bytes(),
 		exit: -1, elapsed: time.Since(began),
 	}
 	if cmd.ProcessState != nil {
@@ -129,16 +129,17 @@ func describe(exit int, err error) string {
 // maxOutput bounds what one stream may bring into memory: a guest is not trusted to stop.
 const maxOutput = 64 << 20
 
-// A capture collects a stream up to maxOutput and calls full when more comes.
+// A capture collects a stream up to maxOutput and calls full when more comes. The buffer is no embedded one: io.Copy would find its
+// ReadFrom and never ask Write.
 type capture struct {
-	bytes.Buffer
+	got  bytes.Buffer
 	full func()
 }
 
 func (c *capture) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > maxOutput {
+	if c.got.Len()+len(p) > maxOutput {
 		c.full()
 		return 0, ErrOutputLimit
 	}
-	return c.Buffer.Write(p)
+	return c.got.Write(p)
 }

@@ -1,7 +1,6 @@
 package smolvmtest
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 )
@@ -48,7 +47,7 @@ func newFake(tb TB, s script) *Fake {
 	}
 	var text []byte
 	if err == nil {
-		text, err = json.Marshal(s)
+		text, err = s.encode()
 	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, scriptFile), text, 0o600)

@@ -1,9 +1,12 @@
 package smolvmtest
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // A Reply is what the fake does with one call. The zero Reply takes any call and exits 0 without a word.
@@ -24,7 +27,7 @@ type Reply struct {
 
 	// Download is written to the host path of a `machine cp` out of the guest.
 	Download string `json:",omitempty"`
-	// Stdout and Stderr are printed as they are.
+	// Stdout and Stderr are printed as they are. What is not UTF-8 can only come from a Handler.
 	Stdout, Stderr string `json:",omitempty"`
 	// Guest, if not nil, is a guest's command that ran to its end: its output follows Stdout and Stderr, then the report
 	// that the client waits for, and its exit code is the fake's. The call must be one that smolvm.Client.Exec made.
@@ -57,6 +60,20 @@ type Handler func(Call) Reply
 type script struct {
 	InOrder bool
 	Replies []Reply
+}
+
+// encode is s as JSON, which would replace what is not UTF-8 without a word.
+func (s script) encode() ([]byte, error) {
+	for i, r := range s.Replies {
+		texts := r.Stdout + r.Stderr + r.Download
+		if r.Guest != nil {
+			texts += r.Guest.Stdout + r.Guest.Stderr
+		}
+		if !utf8.ValidString(texts) {
+			return nil, fmt.Errorf("reply %d is not UTF-8: only a Handler can give it", i)
+		}
+	}
+	return json.Marshal(s)
 }
 
 func (r Reply) takes(c Call) bool {

@@ -1,0 +1,119 @@
+package smolvm
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"bottle.internal/smolvm/smolvmtest"
+)
+
+func TestStart(t *testing.T) {
+	for text, want := range map[string]error{
+		"vm not found: m": ErrNotFound,
+		"agent operation failed: start machine: another process is already starting or running this VM": ErrBusy,
+		"kvm not available: /dev/kvm": ErrNoHypervisor,
+	} {
+		c, fake := scripted(t, "1.9.3", failing(text))
+		wantIs(t, c.Start(t.Context(), "m"), want)
+		wantLines(t, fake, "machine start --name m")
+	}
+}
+
+// Below 1.2.5 the second start must not begin before the first has ended, whichever client makes it.
+func TestStartsBelowTakeTurns(t *testing.T) {
+	for release, apart := range map[string]bool{"1.2.4": true, "1.2.5": false} {
+		t.Run(release, func(t *testing.T) {
+			const delay = 500 * time.Millisecond
+			reply := smolvmtest.Reply{Delay: delay}
+			a, _ := scripted(t, release, reply)
+			b, _ := scripted(t, release, reply)
+			began := time.Now()
+			var wg sync.WaitGroup
+			for _, c := range []*Client{a, b} {
+				wg.Go(func() {
+					if err := c.Start(t.Context(), "m"); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(began); (took >= 2*delay) != apart {
+				t.Errorf("two starts of %s took %s; one after the other: want %t", delay, took, apart)
+			}
+		})
+	}
+}
+
+func TestStartWaitingEndsWithContext(t *testing.T) {
+	startGate <- struct{}{}
+	defer func() { <-startGate }()
+	c, fake := scripted(t, "0.8.0")
+	if _, err := c.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	wantIs(t, c.Start(ctx, "m"), context.DeadlineExceeded)
+	noCalls(t, fake)
+}
+
+func TestStop(t *testing.T) {
+	for name, row := range map[string]struct {
+		release string
+		reply   smolvmtest.Reply
+		want    error
+	}{
+		"running":        {"0.8.0", smolvmtest.Reply{Stdout: "Stopped machine: m\n"}, nil},
+		"unknown, 0.8.0": {"0.8.0", smolvmtest.Reply{Stdout: "Machine 'm' not found or not running\n"}, nil},
+		"unknown, 0.8.1": {"0.8.1", failing("vm not found: m"), nil},
+		"frozen base":    {"1.9.3", failing("invalid vm state: expected stopped, got Frozen"), ErrState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, fake := scripted(t, row.release, row.reply)
+			wantIs(t, c.Stop(t.Context(), "m"), row.want)
+			wantLines(t, fake, "machine stop --name m")
+		})
+	}
+}
+
+func TestDelete(t *testing.T) {
+	none := smolvmtest.Reply{Stdout: "[]"}
+	there := smolvmtest.Reply{Stdout: `[{"name":"m","state":"stopped"}]`}
+	other := smolvmtest.Reply{Stdout: `[{"name":"m2","state":"stopped"}]`}
+	ok, gone := smolvmtest.Reply{}, failing("vm not found: m")
+	const stop, oldDelete, newDelete, list = "machine stop --name m", "machine delete -f m", "machine delete --name m -f", "machine ls --json"
+	for name, row := range map[string]struct {
+		release string
+		replies []smolvmtest.Reply
+		want    error
+		lines   []string
+	}{
+		"0.8.0 stops first":            {"0.8.0", []smolvmtest.Reply{ok, ok, none}, nil, []string{stop, oldDelete, list}},
+		"0.8.0 unknown":                {"0.8.0", []smolvmtest.Reply{ok, gone}, nil, []string{stop, oldDelete}},
+		"0.8.0 cannot stop":            {"0.8.0", []smolvmtest.Reply{failing("io operation failed: x")}, errAny, []string{stop}},
+		"1.0.1":                        {"1.0.1", []smolvmtest.Reply{ok, other}, nil, []string{oldDelete, list}},
+		"1.0.2":                        {"1.0.2", []smolvmtest.Reply{ok, none}, nil, []string{newDelete, list}},
+		"1.7.1 says so and does not":   {"1.7.1", []smolvmtest.Reply{ok, there}, ErrState, []string{newDelete, list}},
+		"1.7.1 cannot make sure":       {"1.7.1", []smolvmtest.Reply{ok, failing("database is locked")}, ErrBusy, []string{newDelete, list}},
+		"1.7.2":                        {"1.7.2", []smolvmtest.Reply{ok}, nil, []string{newDelete}},
+		"1.9.3 unknown":                {"1.9.3", []smolvmtest.Reply{gone}, nil, []string{newDelete}},
+		"1.9.3 the process lives on":   {"1.9.3", []smolvmtest.Reply{failing("agent operation failed: delete: x")}, errAny, []string{newDelete}},
+		"1.9.3 the database is in use": {"1.9.3", []smolvmtest.Reply{failing("database operation failed: database is locked")}, ErrBusy, []string{newDelete}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, fake := scripted(t, row.release, row.replies...)
+			switch err := c.Delete(t.Context(), "m"); row.want {
+			case errAny:
+				asError(t, err)
+			default:
+				wantIs(t, err, row.want)
+			}
+			wantLines(t, fake, row.lines...)
+		})
+	}
+}
+
+// errAny stands for an *Error without a class.
+var errAny = &Error{}
