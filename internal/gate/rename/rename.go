@@ -18,7 +18,7 @@ import (
 // the constant that names the module, documents, settings and recorded outputs. Host names that merely end in the same words
 // stay. It returns the files changed, relative to root, and changes none if path is not a module path.
 func Module(ctx context.Context, root, path string) ([]string, error) {
-	old, err := modulePath(ctx, root)
+	old, err := modulePath(root)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func Module(ctx context.Context, root, path string) ([]string, error) {
 	return changed, nil
 }
 
-func modulePath(ctx context.Context, root string) (string, error) {
+func modulePath(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		return "", fmt.Errorf("rename: %w", err)

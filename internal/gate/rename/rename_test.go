@@ -112,7 +112,7 @@ func TestThisModule(t *testing.T) {
 	if err := build(here); err != nil {
 		t.Skip("this module does not build under its own name: ", err)
 	}
-	old, err := modulePath(t.Context(), here)
+	old, err := modulePath(here)
 	if err != nil {
 		t.Fatal(err)
 	}

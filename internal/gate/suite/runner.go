@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,7 +82,7 @@ func (r Runner) one(ctx context.Context, s Suite, personality, bin string) Resul
 	exit := r.exec(ctx, s, personality, bin, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
 	if err != nil {
-		return broke(s, personality, fmt.Errorf("the process ended without a report (%v): %w", exit, err))
+		return broke(s, personality, errors.Join(errors.New("the process ended without a report"), exit, err))
 	}
 	report, err := tally.Ginkgo(text)
 	if err != nil {
