@@ -26,6 +26,6 @@
 //	rig.go, canary.go, world.go      what stands on the host's side: canaries, listeners of the site, the sink for the rest
 //	plan.go                          one batch: allowed, denials round by round, second looks, allowed
 //	run.go, attempt.go               the batch goes in, the answer is joined with what the listeners saw
-//	judge.go, accepted.go, controls.go   a pure function of that
+//	judge.go, accepted.go, controls.go, reasons.go   a pure function of that
 //	report.go, table.go              the answer
 package probes

@@ -136,8 +136,8 @@ func (q question) uncontrolled(t trial) (ruling, bool) {
 	if q.path.State != Held {
 		return rule(Inconclusive, "C2: %s", q.path.Text), true
 	}
-	if t.absent != "" && !q.policyOnly(t) {
-		return rule(Inconclusive, "C1: no canary at %s: %s; and %s is not what only the policy gives", t.target, t.absent, t.effective()[0].claim()), true
+	if a, ok := q.ambiguous(t); ok && t.absent != "" {
+		return rule(Inconclusive, "C1: no canary at %s: %s; and %s in round %d is not what only the policy gives: %s", t.target, t.absent, a.claim(), a.Round, q.explain(t, a)), true
 	}
 	if t.absent == "" && t.before.State != Held {
 		return rule(Inconclusive, "C1: before the attempts: %s", t.before.Text), true
@@ -173,27 +173,6 @@ func (q question) unaccepted(t trial) (ruling, bool) {
 		}
 	}
 	return ruling{}, false
-}
-
-// explain says what it means that an attempt ended in a way that is no sign of the wall.
-func (q question) explain(t trial, a Attempt) string {
-	switch {
-	case a.Forged:
-		return "the guest has an answer in the canary's form without the canary's proof, and the canary saw nothing: the guest's word only"
-	case a.Observation == Intercepted:
-		return fmt.Sprintf("something answered that is not the canary (%s)", a.Reply)
-	case a.Observation == Unsupported:
-		return "the guest's kernel has no such socket, so nothing was tried"
-	case q.backend == TSI && t.wall == policyWall:
-		return "on tsi the policy answers EACCES before anything is dialled; anything else means that the host acted, so the policy seems not to be in force"
-	case q.backend == VirtioNet && a.Observation == Refused && t.wall == policyWall:
-		return fmt.Sprintf("a denial comes within %s, this took %s", denialLimit, a.Elapsed().Round(time.Millisecond))
-	case a.Observation == HandshakeOnly:
-		return "a handshake without an answer is accepted only from a declared user-space gateway"
-	case a.Observation == Filtered:
-		return "silence is not how this backend denies, and it looks like packets being lost"
-	}
-	return fmt.Sprintf("that is not how a wall of backend %q looks", q.backend)
 }
 
 // reach judges an allowance: the best attempt counts.
@@ -252,32 +231,19 @@ func (t trial) effective() []Attempt {
 
 // policyOnly reports whether every attempt ended as only the policy can end it.
 func (q question) policyOnly(t trial) bool {
+	_, ok := q.ambiguous(t)
+	return !ok && len(t.attempts) > 0
+}
+
+// ambiguous finds an attempt that something else than the policy could have ended as it ended.
+func (q question) ambiguous(t trial) (Attempt, bool) {
 	for _, a := range t.effective() {
 		r, ok := accept(q.backend, t.wall, a)
 		// A simulated engine without a world refuses whatever is not its host's, policy or not.
 		alone := r.nobody && t.nobody && (t.absent == "" || !q.simulated)
-		if !ok || !(r.policyOnly || alone) {
-			return false
+		if !ok || (!r.policyOnly && !alone) {
+			return a, true
 		}
 	}
-	return len(t.attempts) > 0
-}
-
-// silence says in words what the listener's silence rests on.
-func (t trial) silence() string {
-	if t.absent != "" {
-		return "nothing but the policy gives that"
-	}
-	return "the listener, alive before and after, saw nothing"
-}
-
-// claim is what the guest says of an attempt.
-func (a Attempt) claim() string {
-	if a.Fault != "" {
-		return "nothing that counts"
-	}
-	if a.Errno != "" {
-		return fmt.Sprintf("%s (%s)", a.Claimed, a.Errno)
-	}
-	return string(a.Claimed)
+	return Attempt{}, false
 }

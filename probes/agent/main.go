@@ -24,6 +24,7 @@ const requestTimeout = 10 * time.Second
 // response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
+	defer watchdog.Stop()
 	start := time.Now()
 	req, err := read(args, stdin)
 	if err != nil {

@@ -1,0 +1,158 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/internal/gobuild"
+	"bottle.internal/probes/agent"
+)
+
+// maxSize is what a released binary may weigh: it is copied into every guest.
+const maxSize = 4 << 20
+
+func binary(t *testing.T, arch string) string {
+	t.Helper()
+	bin, err := gobuild.Binary(t.Context(), gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+func TestBinarySize(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		info, err := os.Stat(binary(t, arch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.2f MiB", arch, float64(info.Size())/(1<<20))
+		if info.Size() > maxSize {
+			t.Errorf("%s: %d bytes, want at most %d", arch, info.Size(), maxSize)
+		}
+	}
+}
+
+func batch(deadline time.Duration, addrs ...netip.AddrPort) agent.Request {
+	r := agent.Request{Schema: agent.Schema, Run: echo.NewNonce(), DeadlineMS: int(deadline.Milliseconds())}
+	for i, a := range addrs {
+		r.Attempts = append(r.Attempts, agent.Attempt{ID: string(rune('a' + i)), Network: agent.TCP4, Addr: a, Nonce: echo.NewNonce(), BudgetMS: 30_000})
+	}
+	return r
+}
+
+func written(t *testing.T, r agent.Request) []byte {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestMainAnswers(t *testing.T) {
+	r := batch(5*time.Second, netip.MustParseAddrPort("127.0.0.1:1"))
+	file := filepath.Join(t.TempDir(), "request.json")
+	if err := os.WriteFile(file, written(t, r), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		stdin io.Reader
+	}{
+		"stdin": {nil, bytes.NewReader(written(t, r))},
+		"file":  {[]string{file}, strings.NewReader("")},
+	} {
+		var stdout, stderr bytes.Buffer
+		cmd := exec.CommandContext(t.Context(), binary(t, ""), c.args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, &stdout, &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, &stderr)
+		}
+		ans, err := r.Decode(stdout.Bytes())
+		if err != nil || len(ans.Faults) != 0 || !ans.Self.Echo {
+			t.Errorf("%s: %+v, %v", name, ans, err)
+		}
+	}
+}
+
+func TestMainRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		args  []string
+		stdin string
+	}{
+		"no request":    {nil, ""},
+		"garbage":       {nil, "{"},
+		"two files":     {[]string{"a", "b"}, ""},
+		"no such file":  {[]string{filepath.Join(t.TempDir(), "none")}, ""},
+		"empty request": {nil, "{}"},
+		"endless":       {nil, strings.Repeat(" ", agent.MaxBatch+1)},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := agent.Main(c.args, strings.NewReader(c.stdin), &stdout, &stderr); code != agent.ExitUsage || stdout.Len() > 0 || stderr.Len() == 0 {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", name, code, &stdout, &stderr)
+		}
+	}
+}
+
+// The process does not outlive its deadline, neither when its targets are silent nor when nobody reads what it has to say.
+func TestMainDeadline(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	silent := netip.MustParseAddrPort(l.Addr().String())
+	const deadline = 700 * time.Millisecond
+	r := batch(deadline, silent, silent)
+
+	t.Run("silent targets", func(t *testing.T) {
+		cmd := exec.CommandContext(t.Context(), binary(t, ""))
+		cmd.Stdin = bytes.NewReader(written(t, r))
+		start := time.Now()
+		out, err := cmd.Output()
+		if took := time.Since(start); err != nil || took > deadline+500*time.Millisecond {
+			t.Fatalf("after %s: %v", took, err)
+		}
+		ans, err := r.Decode(out)
+		if err != nil || ans.Results["a"].Stage != agent.StageUnfinished {
+			t.Errorf("%+v, %v", ans, err)
+		}
+	})
+
+	t.Run("nobody reads", func(t *testing.T) {
+		many := batch(deadline)
+		for i := range 900 {
+			many.Attempts = append(many.Attempts, agent.Attempt{ID: strings.Repeat("x", 40) + string(rune('0'+i%10)) + time.Duration(i).String(),
+				Network: agent.TCP4, Addr: netip.MustParseAddrPort("127.0.0.1:1"), Nonce: echo.NewNonce(), BudgetMS: 100})
+		}
+		pr, pw, err := os.Pipe() // 64 KiB, and the answer is longer
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = pr.Close() }()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, binary(t, ""))
+		cmd.Stdin, cmd.Stdout = bytes.NewReader(written(t, many)), pw
+		start := time.Now()
+		err = cmd.Run()
+		_ = pw.Close()
+		var exit *exec.ExitError
+		if took := time.Since(start); !errors.As(err, &exit) || exit.ExitCode() != agent.ExitDeadline || took > deadline+500*time.Millisecond {
+			t.Errorf("after %s: %v, want exit %d", took, err, agent.ExitDeadline)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bottle.internal/internal/echo"
+)
+
+// request is a valid request for attempts, whose ids, nonces, networks and budgets are filled in where they are missing.
+func request(attempts ...Attempt) Request {
+	r := Request{Schema: Schema, Run: echo.NewNonce(), DeadlineMS: 5000}
+	for i, a := range attempts {
+		if a.ID == "" {
+			a.ID = strconv.Itoa(i)
+		}
+		if a.Nonce == "" {
+			a.Nonce = echo.NewNonce()
+		}
+		if a.Network == "" {
+			a.Network = TCP4
+		}
+		if a.BudgetMS == 0 {
+			a.BudgetMS = 200
+		}
+		r.Attempts = append(r.Attempts, a)
+	}
+	return r
+}
+
+func run(t *testing.T, r Request) Response {
+	t.Helper()
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := Run(r, time.Now().Add(time.Duration(r.DeadlineMS)*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(resp.Results) != len(r.Attempts) {
+		t.Fatalf("%d results for %d attempts", len(resp.Results), len(r.Attempts))
+	}
+	for i, res := range resp.Results {
+		if res.ID != r.Attempts[i].ID || res.Nonce != r.Attempts[i].Nonce {
+			t.Errorf("result %d is of %q", i, res.ID)
+		}
+	}
+	return resp
+}
+
+func observations(resp Response) []Observation {
+	var all []Observation
+	for _, r := range resp.Results {
+		all = append(all, r.Observation)
+	}
+	return all
+}
+
+func TestRunConditions(t *testing.T) {
+	up, down, full := listener(t, "127.0.0.1:0", answer), closedPort(t, "127.0.0.1:0"), fullBacklog(t)
+	resp := run(t, request(
+		Attempt{Addr: up}, Attempt{Addr: down}, Attempt{Addr: full},
+		Attempt{Addr: up, Phase: 1, After: "0", When: WhenNotReachable},
+		Attempt{Addr: up, Phase: 1, After: "1", When: WhenNotReachable},
+		Attempt{Addr: up, Phase: 1, After: "1", When: WhenFiltered},
+		Attempt{Addr: full, Phase: 1, After: "2", When: WhenFiltered},
+		Attempt{Addr: up, Phase: 2, After: "3", When: WhenNotReachable},
+	))
+	want := []Observation{Reachable, Refused, Filtered, ProbeError, Reachable, ProbeError, Filtered, ProbeError}
+	if got := observations(resp); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, i := range []int{3, 5, 7} {
+		if s := resp.Results[i].Stage; s != StageSkipped {
+			t.Errorf("attempt %d: stage %q, want it skipped", i, s)
+		}
+	}
+}
+
+// A phase begins when the one before has ended, and delays are kept.
+func TestRunPhases(t *testing.T) {
+	up := listener(t, "127.0.0.1:0", func(c net.Conn) { time.Sleep(30 * time.Millisecond); answer(c) })
+	start := time.Now()
+	resp := run(t, request(Attempt{Addr: up, Phase: 7}, Attempt{Addr: up, Phase: 2}, Attempt{Addr: up, Phase: 9, DelayMS: 60}))
+	if took := time.Since(start); took < 150*time.Millisecond {
+		t.Errorf("three phases of 30 ms and a delay of 60 ms took %s: they ran side by side", took)
+	}
+	if got := observations(resp); !slices.Equal(got, []Observation{Reachable, Reachable, Reachable}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestRunBoundsFlows(t *testing.T) {
+	var now, most atomic.Int64
+	up := listener(t, "127.0.0.1:0", func(c net.Conn) {
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		time.Sleep(20 * time.Millisecond)
+		now.Add(-1)
+		answer(c)
+	})
+	var attempts []Attempt
+	for range 3*MaxFlows + 5 {
+		attempts = append(attempts, Attempt{Addr: up, BudgetMS: 3000})
+	}
+	for _, o := range observations(run(t, request(attempts...))) {
+		if o != Reachable {
+			t.Fatalf("%q", o)
+		}
+	}
+	if m := most.Load(); m > MaxFlows || m < 2 {
+		t.Errorf("%d flows at once, want at most %d and more than one", m, MaxFlows)
+	}
+}
+
+// What does not fit into the deadline says so, and the answer comes in time all the same.
+func TestRunDeadline(t *testing.T) {
+	full := fullBacklog(t)
+	r := request(Attempt{Addr: full, BudgetMS: 10_000}, Attempt{Addr: full, Phase: 1, BudgetMS: 10_000}, Attempt{Addr: full, Phase: 2, DelayMS: 9000})
+	r.DeadlineMS = 800
+	start := time.Now()
+	resp := run(t, r)
+	if took := time.Since(start); took > 800*time.Millisecond {
+		t.Errorf("took %s of 800 ms", took)
+	}
+	for _, res := range resp.Results {
+		if res.Stage != StageUnfinished || res.Observation != ProbeError {
+			t.Errorf("stage %q, %q; want unfinished", res.Stage, res.Observation)
+		}
+	}
+}
+
+func TestSelf(t *testing.T) {
+	up := listener(t, "127.0.0.1:0", answer)
+	up6 := listener(t, "[::]:0", answer)
+	resp := run(t, request(Attempt{Addr: up}, Attempt{Addr: netip.AddrPortFrom(up.Addr(), up6.Port())}, Attempt{Addr: closedPort(t, "127.0.0.1:0")}))
+	s := resp.Self
+	if !s.Echo || s.EchoTries < 1 || s.EchoError != "" || s.EchoUS <= 0 {
+		t.Errorf("self-echo: %+v", s)
+	}
+	if s.Kernel == "" || s.BootID == "" || s.Hostname == "" || len(s.Interfaces) == 0 {
+		t.Errorf("facts are missing: %+v", s)
+	}
+	want := []string{up.String(), up6.String()}
+	slices.Sort(want)
+	got := slices.Sorted(slices.Values(s.Listeners))
+	if !slices.Equal(got, want) {
+		t.Errorf("listeners %q, want %q", got, want)
+	}
+}
+
+func TestListeners(t *testing.T) {
+	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
+   1: 0100007F:1F91 0100007F:0016 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
+   2: 00000000000000000000000001000000:0009 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 1
+   3: garbage 0 0A
+   4: 01:02 0 0A
+`
+	want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080"), netip.MustParseAddrPort("[::1]:9")}
+	if got := listeners(table); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v (on a little-endian machine)", got, want)
+	}
+}
