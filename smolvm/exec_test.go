@@ -82,6 +82,9 @@ func handlers() map[string]smolvmtest.Handler {
 			_ = os.Remove(c.Argv[len(c.Argv)-1])
 			return smolvmtest.Reply{}
 		},
+		"12 MiB": func(smolvmtest.Call) smolvmtest.Reply {
+			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: strings.Repeat("x", twelveMiB)}}
+		},
 		"binary": func(smolvmtest.Call) smolvmtest.Reply {
 			return smolvmtest.Reply{Stderr: " WARN smolvm: slow\n", Guest: &smolvmtest.Guest{Stdout: "out\x00\xff", Stderr: "err", Exit: 3}}
 		},
