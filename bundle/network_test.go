@@ -1,0 +1,204 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+func nothing() ([]occupied, error) { return nil, nil }
+
+var errOverlap = errors.New("Error response from daemon: Pool overlaps with other one on this address space")
+
+func TestPick(t *testing.T) {
+	vpn := func() ([]occupied, error) {
+		return []occupied{{netip.MustParsePrefix("10.77.0.0/20"), "route via tun0"}}, nil
+	}
+	many := make([]string, 40)
+	for i := range many {
+		many[i] = fmt.Sprintf("10.79.%d.0/24", i)
+	}
+	tests := []struct {
+		name       string
+		candidates []string
+		occupied   func() ([]occupied, error)
+		taken      []string // the engine's
+		want       string
+		tries      int
+	}{
+		{"the first", []string{"10.77.1.0/24"}, nothing, nil, "10.77.1.0/24", 1},
+		{"the engine has it", []string{"10.77.1.0/24", "10.77.2.0/24"}, nothing, []string{"10.77.1.0/24"}, "10.77.2.0/24", 2},
+		{"a VPN has it", []string{"10.77.1.0/24", "10.77.16.0/24"}, vpn, nil, "10.77.16.0/24", 1},
+		{"all taken", []string{"10.77.1.0/24", "10.77.16.0/24"}, vpn, []string{"10.77.16.0/24"}, "", 1},
+		{"bounded", many, nothing, many, "", 16},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tries := 0
+			got, err := picker{slices.Values(prefixes(tt.candidates...)), tt.occupied}.pick(func(p netip.Prefix) error {
+				tries++
+				if slices.Contains(tt.taken, p.String()) {
+					return errOverlap
+				}
+				return nil
+			})
+			if tries != tt.tries {
+				t.Errorf("%d tries, want %d", tries, tt.tries)
+			}
+			if tt.want != "" && (err != nil || got.String() != tt.want) {
+				t.Errorf("got %s, %v; want %s", got, err, tt.want)
+			}
+			if tt.want == "" && (!errors.Is(err, ErrSubnetTaken) || !strings.Contains(err.Error(), tt.candidates[0])) {
+				t.Errorf("error %v, want ErrSubnetTaken that lists %s", err, tt.candidates[0])
+			}
+		})
+	}
+}
+
+func TestPickStopsAtOtherErrors(t *testing.T) {
+	boom, tries := errors.New("permission denied"), 0
+	_, err := picker{slices.Values(prefixes("10.77.1.0/24", "10.77.2.0/24")), nothing}.pick(func(netip.Prefix) error { tries++; return boom })
+	if !errors.Is(err, boom) || errors.Is(err, ErrSubnetTaken) || tries != 1 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+}
+
+func TestRandomSubnets(t *testing.T) {
+	seq, err := randomSubnets(netip.MustParsePrefix("10.77.9.9/20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[netip.Prefix]bool{}
+	for p := range seq {
+		if p.Bits() != 24 || !netip.MustParsePrefix("10.77.0.0/20").Overlaps(p) || seen[p] {
+			t.Errorf("%s is no fresh /24 of the pool", p)
+		}
+		seen[p] = true
+	}
+	if len(seen) != 16 {
+		t.Errorf("%d subnets, want 16", len(seen))
+	}
+	small, err := randomSubnets(netip.MustParsePrefix("10.77.9.8/29"))
+	if got := slices.Collect(small); err != nil || len(got) != 1 || got[0].String() != "10.77.9.8/29" {
+		t.Errorf("small pool: %v, %v", got, err)
+	}
+	for _, bad := range []string{"10.0.0.0/7", "10.77.9.8/30", "fd00::/64"} {
+		if _, err := randomSubnets(netip.MustParsePrefix(bad)); err == nil {
+			t.Errorf("%s passes", bad)
+		}
+	}
+}
+
+func TestHost(t *testing.T) {
+	n := &Network{Subnet: netip.MustParsePrefix("10.77.5.0/24")}
+	for i, want := range map[int]string{0: "10.77.5.0", 1: "10.77.5.1", 254: "10.77.5.254", 255: "invalid IP", 256: "invalid IP", -1: "invalid IP"} {
+		if got := n.Host(i).String(); got != want {
+			t.Errorf("Host(%d) = %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestParseRoutes(t *testing.T) {
+	const text = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n" +
+		"eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
+		"tun0\t00004D0A\t00000000\t0001\t0\t0\t0\t00F0FFFF\t0\t0\t0\n" +
+		"eth0\t4D3364C6\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n"
+	got, err := parseRoutes(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []occupied{
+		{netip.MustParsePrefix("10.77.0.0/20"), "route via tun0"},
+		{netip.MustParsePrefix("198.100.51.77/32"), "route via eth0"},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(occupied{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"eth0 1 2", "eth0 xx 0 0 0 0 0 0", "eth0 00000000 0 0 0 0 0 FFFF"} {
+		if _, err := parseRoutes(strings.NewReader("heading\n" + bad + "\n")); err == nil {
+			t.Errorf("%q passes", bad)
+		}
+	}
+}
+
+func FuzzParseRoutes(f *testing.F) {
+	f.Add("h\neth0\t0000A8C0\t0\t1\t0\t0\t0\t00FFFFFF\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		routes, _ := parseRoutes(strings.NewReader(text))
+		for _, r := range routes {
+			if !r.prefix.IsValid() || r.prefix.Bits() < 0 {
+				t.Errorf("%v out of %q", r, text)
+			}
+		}
+	})
+}
+
+func TestHostPrefixesSeesLoopback(t *testing.T) {
+	ps, err := hostPrefixes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, hit := intersects(netip.MustParsePrefix("127.0.0.0/24"), ps); !hit {
+		t.Errorf("loopback is not among %v", ps)
+	}
+	if _, hit := intersects(netip.MustParsePrefix("203.0.113.0/24"), ps); hit && runtime.GOOS == "linux" && os.Getenv("CI") == "" {
+		t.Errorf("everything is occupied: %v", ps)
+	}
+}
+
+// The engine refuses the subnet of the first network, so that the second gets the next candidate.
+func TestOverlapTakesTheNext(t *testing.T) {
+	first := newNetwork(t, nil)
+	seq, err := randomSubnets(testPool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	second, err := picker{occupied: hostPrefixesWithout(first.Subnet), candidates: func(yield func(netip.Prefix) bool) {
+		tried++
+		if !yield(first.Subnet) {
+			return
+		}
+		for p := range seq {
+			tried++
+			if !yield(p) {
+				return
+			}
+		}
+	}}.create(t.Context(), NetworkOptions{Labels: map[string]string{LabelSlug: "x-2"}})
+	t.Cleanup(func() { remove(t, "network", second.Remove) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.Subnet == first.Subnet || tried < 2 || second.Gateway != second.Host(1) {
+		t.Errorf("second %+v, first %+v, %d candidates drawn", second, first, tried)
+	}
+	// The host's own look finds the first as well, without asking the engine.
+	_, err = picker{slices.Values([]netip.Prefix{first.Subnet}), hostPrefixes}.create(t.Context(), NetworkOptions{})
+	if !errors.Is(err, ErrSubnetTaken) {
+		t.Errorf("a subnet in use: %v", err)
+	}
+}
+
+func hostPrefixesWithout(p netip.Prefix) func() ([]occupied, error) {
+	return func() ([]occupied, error) {
+		all, err := hostPrefixes()
+		return slices.DeleteFunc(all, func(o occupied) bool { return o.prefix == p }), err
+	}
+}

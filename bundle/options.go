@@ -1,0 +1,151 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle/internal/wire"
+	"bottle.internal/internal/echo"
+)
+
+// An Option sets what is not part of testcontainers' request: pass it to Run among other customizers.
+type Option func(*settings) error
+
+var _ testcontainers.ContainerCustomizer = Option(nil)
+
+// Customize does nothing; it makes an Option a testcontainers.ContainerCustomizer.
+func (Option) Customize(*testcontainers.GenericContainerRequest) error { return nil }
+
+// settings are Run's options put together.
+type settings struct {
+	name    string
+	network *Network
+	addr    netip.Addr
+	daemons []string
+	secret  echo.Secret
+	allow   []string
+	listen  map[string]netip.AddrPort // every known daemon has one
+}
+
+func newSettings(opts []testcontainers.ContainerCustomizer) (settings, error) {
+	s := settings{listen: map[string]netip.AddrPort{
+		wire.Proxy:  netip.MustParseAddrPort(wire.ProxyListen),
+		wire.Egress: netip.MustParseAddrPort(wire.EgressListen),
+	}}
+	for _, o := range opts {
+		if o, ok := o.(Option); ok {
+			if err := o(&s); err != nil {
+				return settings{}, err
+			}
+		}
+	}
+	if s.secret == (echo.Secret{}) {
+		s.secret = echo.NewSecret()
+	}
+	return s, nil
+}
+
+// WithName names the container. Without it the engine invents a name; one in use is an error of Run's.
+func WithName(name string) Option {
+	return func(s *settings) error { s.name = name; return nil }
+}
+
+// WithNetwork puts the container on n and nowhere else, at addr. Without it the container is on the engine's default
+// network, at an address of the engine's choice.
+func WithNetwork(n *Network, addr netip.Addr) Option {
+	return func(s *settings) error {
+		if n == nil {
+			return errors.New("WithNetwork: no network")
+		}
+		last := n.Host(1<<(32-n.Subnet.Bits()) - 2)
+		if !n.Subnet.Contains(addr) || addr == n.Gateway || addr == n.Subnet.Addr() || addr.Compare(last) > 0 {
+			return fmt.Errorf("WithNetwork: %s is no free host's address of %s (the gateway is %s)", addr, n.Subnet, n.Gateway)
+		}
+		s.network, s.addr = n, addr
+		return nil
+	}
+}
+
+// WithDaemons selects the daemons PID 1 starts, in addition to those of earlier options. None is the default: the container
+// is up and serves nothing.
+func WithDaemons(names ...string) Option {
+	return func(s *settings) error {
+		for _, n := range names {
+			if n == "" || strings.ContainsAny(n, ", ") {
+				return fmt.Errorf("WithDaemons: %q is no daemon's name", n)
+			}
+			s.daemons = append(s.daemons, n)
+		}
+		return nil
+	}
+}
+
+// WithSecret sets what the bundle's echoes are proven with. Without it, or zero, Run makes one; see Container.Secret.
+func WithSecret(secret echo.Secret) Option {
+	return func(s *settings) error { s.secret = secret; return nil }
+}
+
+// WithProxyAllow adds to what the proxy lets through: host globs and IP addresses, with a port or for 80 and 443. None is
+// the default: it denies everything.
+func WithProxyAllow(hosts ...string) Option {
+	return func(s *settings) error {
+		if i := slices.IndexFunc(hosts, func(h string) bool { return h == "" || strings.Contains(h, ",") }); i >= 0 {
+			return fmt.Errorf("WithProxyAllow: %q is no host", hosts[i])
+		}
+		s.allow = append(s.allow, hosts...)
+		return nil
+	}
+}
+
+// WithListen has daemon ("proxy" or "egress") listen on addr instead of 0.0.0.0:8888 or 127.0.0.1:9099. A bundle whose
+// egress listens on 0.0.0.0 is broken on purpose: its hop is open to the guest.
+func WithListen(daemon string, addr netip.AddrPort) Option {
+	return func(s *settings) error {
+		if _, ok := s.listen[daemon]; !ok {
+			return fmt.Errorf("WithListen: unknown daemon %q (known: %s)", daemon, strings.Join(wire.Known(), ", "))
+		}
+		if !addr.IsValid() || addr.Port() == 0 {
+			return fmt.Errorf("WithListen: %s needs an address and a port", daemon)
+		}
+		s.listen[daemon] = addr
+		return nil
+	}
+}
+
+// env is what PID 1 reads.
+func (s settings) env() map[string]string {
+	hop := s.listen[wire.Egress]
+	return map[string]string{
+		wire.EnvDaemons:      strings.Join(s.daemons, ","),
+		wire.EnvSecret:       s.secret.String(),
+		wire.EnvAllow:        strings.Join(s.allow, ","),
+		wire.EnvProxyListen:  s.listen[wire.Proxy].String(),
+		wire.EnvEgressListen: hop.String(),
+		wire.EnvUpstream:     (&url.URL{Scheme: "http", Host: fromInside(hop).String()}).String(),
+	}
+}
+
+// fromInside is where to dial, in the container, what listens on a.
+func fromInside(a netip.AddrPort) netip.AddrPort {
+	switch a.Addr() {
+	case netip.IPv4Unspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	case netip.IPv6Unspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return a
+}
+
+// ports maps every selected daemon we know to where it listens.
+func (s settings) ports() map[string]netip.AddrPort {
+	out := maps.Clone(s.listen)
+	maps.DeleteFunc(out, func(name string, _ netip.AddrPort) bool { return !slices.Contains(s.daemons, name) })
+	return out
+}

@@ -1,0 +1,206 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
+	tcnetwork "github.com/testcontainers/testcontainers-go/network"
+	"github.com/testcontainers/testcontainers-go/wait"
+
+	"bottle.internal/bundle/internal/wire"
+	"bottle.internal/internal/echo"
+)
+
+const (
+	// upWithin bounds the start until PID 1 says that it is up.
+	upWithin = 20 * time.Second
+	upPoll   = 5 * time.Millisecond
+	// tailLines is how much of the log an error quotes.
+	tailLines = 10
+)
+
+// A Container is a bundle that runs. Its methods are safe for concurrent use.
+type Container struct {
+	testcontainers.Container
+	settings settings
+	addr     netip.Addr
+}
+
+// Run starts a bundle from img (see Image), which must hold /bottle-bundle as its entry point. It returns once every daemon
+// is proven up: PID 1 had each answer its own echo, what they listen on is as set, and those open to the network answered
+// from the container's address. A container may come with the error; Remove it either way.
+func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
+	s, err := newSettings(opts)
+	if err != nil {
+		return nil, fmt.Errorf("run bundle: %w", err)
+	}
+	if _, _, err := connect(ctx); err != nil {
+		return nil, fmt.Errorf("run bundle: %w", err)
+	}
+	ctr, err := testcontainers.Run(ctx, img, append(s.customizers(), opts...)...)
+	if ctr == nil {
+		return nil, fmt.Errorf("run bundle: %w", err)
+	}
+	c := &Container{Container: ctr, settings: s, addr: s.addr}
+	if err == nil {
+		err = c.verify(ctx)
+	}
+	if err != nil {
+		return c, fmt.Errorf("run bundle: %w%s", err, c.tail(ctx))
+	}
+	return c, nil
+}
+
+// customizers are the module's own, before the user's.
+func (s settings) customizers() []testcontainers.ContainerCustomizer {
+	up := "(?m)^(" + wire.LineNone + "|" + wire.LineReady + ".*|" + wire.LineNotReady + ".*)$"
+	out := []testcontainers.ContainerCustomizer{
+		testcontainers.WithLogger(tclog.NewNoopLogger()),
+		testcontainers.WithEnv(s.env()),
+		testcontainers.WithLabels(ownedLabels(nil)),
+		testcontainers.WithConfigModifier(func(c *container.Config) { c.User = unprivileged }),
+		testcontainers.WithHostConfigModifier(harden),
+		testcontainers.WithWaitStrategyAndDeadline(upWithin, wait.ForLog(up).AsRegexp().WithPollInterval(upPoll)),
+	}
+	if s.name != "" {
+		out = append(out, testcontainers.WithName(s.name))
+	}
+	if s.network == nil {
+		return out
+	}
+	return append(out,
+		tcnetwork.WithNetworkName([]string{"bundle"}, s.network.Name),
+		testcontainers.WithEndpointSettingsModifier(func(m map[string]*network.EndpointSettings) {
+			// testcontainers leaves the map empty where it does not find the network; verify notices.
+			if ep := m[s.network.Name]; ep != nil {
+				ep.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: s.addr}
+			}
+		}))
+}
+
+// harden takes from the container what its daemons do not need. The bundle holds credentials; a guest that breaks into a
+// daemon should find nothing to stand on.
+func harden(h *container.HostConfig) {
+	h.CapDrop = []string{"ALL"}
+	h.ReadonlyRootfs = true
+	h.SecurityOpt = append(h.SecurityOpt, "no-new-privileges")
+}
+
+// verify finds out whether what runs is what was asked for.
+func (c *Container) verify(ctx context.Context) error {
+	if err := c.saidUp(ctx); err != nil {
+		return err
+	}
+	if err := c.place(ctx); err != nil {
+		return err
+	}
+	return c.prove(ctx)
+}
+
+// saidUp reads PID 1's own word, which the wait strategy took as said whichever it was.
+func (c *Container) saidUp(ctx context.Context) error {
+	log, err := c.log(ctx)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(log)) {
+		if why, ok := strings.CutPrefix(line, wire.LineNotReady); ok {
+			return fmt.Errorf("not every daemon came up: %s", strings.TrimSpace(why))
+		}
+	}
+	return nil
+}
+
+// place checks that the container is where it was put: on an engine that does not find the network, testcontainers starts it
+// on the default bridge without a word.
+func (c *Container) place(ctx context.Context) error {
+	in, err := c.Inspect(ctx)
+	if err != nil {
+		return fmt.Errorf("inspecting the container: %w", err)
+	}
+	var on []string
+	for name, ep := range in.NetworkSettings.Networks {
+		on = append(on, name+" at "+ep.IPAddress.String())
+		if c.settings.network == nil {
+			c.addr = ep.IPAddress
+			return nil
+		}
+		if name == c.settings.network.Name && ep.IPAddress == c.settings.addr {
+			return nil
+		}
+	}
+	if c.settings.network == nil {
+		return nil // network mode none or host: the user's wish
+	}
+	return fmt.Errorf("the container is not on %s at %s but on [%s]", c.settings.network.Name, c.settings.addr, strings.Join(on, ", "))
+}
+
+// prove has every daemon listen where it should and, where that is open to the network, answer there with a valid proof.
+func (c *Container) prove(ctx context.Context) error {
+	ports := c.settings.ports()
+	if len(ports) == 0 {
+		return nil
+	}
+	results := make(chan error)
+	go func() { results <- c.listening(ctx, ports) }()
+	n := 1
+	for name, at := range ports {
+		if !at.Addr().IsUnspecified() || !c.addr.IsValid() {
+			continue // PID 1 asked it on loopback, and nobody else can
+		}
+		n++
+		go func() { results <- c.echoes(ctx, name, netip.AddrPortFrom(c.addr, at.Port())) }()
+	}
+	var errs []error
+	for range n {
+		errs = append(errs, <-results)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Container) listening(ctx context.Context, ports map[string]netip.AddrPort) error {
+	ls, err := c.Listeners(ctx)
+	if err != nil {
+		return err
+	}
+	for name, at := range ports {
+		if !slices.ContainsFunc(ls, func(l Listener) bool { return strings.HasPrefix(l.Network, "tcp") && l.Addr == at }) {
+			return fmt.Errorf("%s does not listen on %s; what does: %v", name, at, ls)
+		}
+	}
+	return nil
+}
+
+func (c *Container) echoes(ctx context.Context, name string, at netip.AddrPort) error {
+	n := echo.NewNonce()
+	r, err := c.Echo(ctx, at, n)
+	if err != nil {
+		return fmt.Errorf("%s does not answer on %s: %w", name, at, err)
+	}
+	if r.Name != name || !c.settings.secret.Verify(n, r) {
+		return fmt.Errorf("%q answers on %s instead of %s: %w", r.Name, at, name, echo.ErrForeign)
+	}
+	return nil
+}
+
+// tail is the end of the log for an error's text, "" where there is none.
+func (c *Container) tail(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	b, _ := c.log(ctx)
+	text := strings.TrimSpace(string(b))
+	if text == "" {
+		return ""
+	}
+	lines := strings.Split(text, "\n")
+	return "\nits log ends with:\n" + strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
+}

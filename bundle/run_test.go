@@ -1,0 +1,266 @@
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/internal/echo"
+)
+
+func TestNoDaemons(t *testing.T) {
+	secret := echo.NewSecret()
+	c := runBundle(t, WithSecret(secret), testcontainers.WithLabels(map[string]string{LabelSlug: "x-1"}))
+	if c.Addr() != c.settings.network.Host(2) || c.Secret() != secret || len(c.Daemons()) != 0 {
+		t.Errorf("at %s with daemons %q", c.Addr(), c.Daemons())
+	}
+	if logged, err := c.log(t.Context()); err != nil || string(logged) != "no daemons selected\n" {
+		t.Errorf("log %q, %v", logged, err)
+	}
+	if ls := mine(t, c); len(ls) != 0 {
+		t.Errorf("something listens: %v", ls)
+	}
+	in, err := c.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := in.Config.Labels; l[LabelSlug] != "x-1" || l[LabelOwner] == "" || l[LabelStarted] == "" {
+		t.Errorf("labels %v", l)
+	}
+	h := in.HostConfig
+	if !h.ReadonlyRootfs || !slices.Equal(h.CapDrop, []string{"ALL"}) || !slices.Contains(h.SecurityOpt, "no-new-privileges") || in.Config.User != unprivileged {
+		t.Errorf("not hardened: %+v, user %q", h, in.Config.User)
+	}
+	if len(h.PortBindings) != 0 || len(in.NetworkSettings.Ports) != 0 {
+		t.Errorf("ports are published: %v %v", h.PortBindings, in.NetworkSettings.Ports)
+	}
+}
+
+// mine lists what PID 1's processes listen on: Docker's resolver, which has no process here, left out.
+func mine(t *testing.T, c *Container) []string {
+	t.Helper()
+	ls, err := c.Listeners(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, l := range ls {
+		if l.PID != 0 || !l.Addr.Addr().IsLoopback() || l.Addr.Port() == 9099 {
+			out = append(out, l.Network+" "+l.Addr.String()+" "+l.Command)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestProxyAndEgress(t *testing.T) {
+	c := runBundle(t, WithDaemons("proxy", "egress"), WithProxyAllow("example.com"))
+	want := []string{"tcp 0.0.0.0:8888 bottle-bundle daemon proxy", "tcp 127.0.0.1:9099 bottle-bundle daemon egress"}
+	if got := mine(t, c); !slices.Equal(got, want) {
+		t.Errorf("listeners %q, want %q", got, want)
+	}
+	n := echo.NewNonce()
+	if r, err := c.Echo(t.Context(), netip.MustParseAddrPort("127.0.0.1:9099"), n); err != nil || r.Name != "egress" || !c.Secret().Verify(n, r) {
+		t.Errorf("egress from inside: %+v, %v", r, err)
+	}
+	seen(t, c, "egress", n)
+	if _, err := c.Echo(t.Context(), netip.AddrPortFrom(c.Addr(), 9099), n); err == nil {
+		t.Error("egress answers on the container's address")
+	}
+	if _, err := c.Echo(t.Context(), netip.MustParseAddrPort("127.0.0.1:1"), n); err == nil {
+		t.Error("an echo from where nothing listens")
+	}
+
+	sharesBridge(t, c)
+	n = echo.NewNonce()
+	if r, err := dialEcho(t.Context(), netip.AddrPortFrom(c.Addr(), 8888), n); err != nil || r.Name != "proxy" || !c.Secret().Verify(n, r) {
+		t.Errorf("proxy from the host: %+v, %v", r, err)
+	}
+	seen(t, c, "proxy", n)
+	if _, err := dialEcho(t.Context(), netip.AddrPortFrom(c.Addr(), 9099), n); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("egress from the host: %v, want it refused", err)
+	}
+	ssrf(t, c)
+}
+
+// ssrf asks the proxy, from outside, for what only the container itself may reach.
+func ssrf(t *testing.T, c *Container) {
+	t.Helper()
+	conn, err := net.Dial("tcp", netip.AddrPortFrom(c.Addr(), 8888).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.WriteString(conn, "GET http://127.0.0.1:9099/.bottle/echo/"+string(echo.NewNonce())+" HTTP/1.0\r\n\r\n")
+	if b, _ := io.ReadAll(conn); !bytes.HasPrefix(b, []byte("HTTP/1.0 403")) || !bytes.Contains(b, []byte("rule loopback")) {
+		t.Errorf("the proxy led to the egress hop: %q", b)
+	}
+}
+
+// seen waits until the engine has stored the sighting.
+func seen(t *testing.T, c *Container, name string, n echo.Nonce) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		ss, err := c.Sightings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(ss, func(s echo.Sighting) bool { return s.Name == name && s.Nonce == n && s.Network == "tcp" }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never saw %s: %v", name, n, ss)
+		}
+	}
+}
+
+func TestEgressOpenToTheNetwork(t *testing.T) {
+	c := runBundle(t, WithDaemons("proxy", "egress"), WithListen("egress", netip.MustParseAddrPort("0.0.0.0:9099")))
+	sharesBridge(t, c)
+	n := echo.NewNonce()
+	if r, err := dialEcho(t.Context(), netip.AddrPortFrom(c.Addr(), 9099), n); err != nil || r.Name != "egress" || !c.Secret().Verify(n, r) {
+		t.Errorf("%+v, %v; want the mutant reached", r, err)
+	}
+}
+
+func TestCanary(t *testing.T) {
+	c := runBundle(t)
+	y, err := c.Canary(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if y.Addr().Addr() != c.Addr() {
+		t.Errorf("listens on %s, want an address of %s", y.Addr(), c.Addr())
+	}
+	n := echo.NewNonce()
+	r, err := c.Echo(t.Context(), y.Addr(), n)
+	if err != nil || !c.Secret().Verify(n, r) || r.Name != "canary" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	begin := time.Now()
+	if err := y.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	t.Logf("Close canary: %s", time.Since(begin).Round(time.Millisecond))
+	if ss := y.Sightings(); len(ss) != 1 || ss[0].Nonce != n || ss[0].Local != y.Addr().String() {
+		t.Errorf("sightings %v, want the one of %s", ss, n)
+	}
+	if _, err := c.Echo(t.Context(), y.Addr(), n); err == nil {
+		t.Error("it answers after Close")
+	}
+	if err := y.Close(); err != nil {
+		t.Errorf("closing again: %v", err)
+	}
+}
+
+// A canary that dies with its container must not look like one that saw nothing.
+func TestCanaryOutlivedByNobody(t *testing.T) {
+	c := runBundle(t)
+	y, err := c.Canary(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-y.ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("its end goes unnoticed")
+	}
+	if err := y.Close(); err == nil {
+		t.Error("Close says nothing of its early end")
+	}
+}
+
+func TestUnknownDaemon(t *testing.T) {
+	img, n := defaultImage(t), newNetwork(t, nil)
+	c, err := Run(t.Context(), img, WithNetwork(n, n.Host(2)), WithDaemons("proxy", "nosuch"))
+	t.Cleanup(func() { remove(t, "container", c.Remove) })
+	if err == nil || c == nil {
+		t.Fatalf("container %v, error %v; want both", c, err)
+	}
+	if !strings.Contains(err.Error(), `unknown daemon "nosuch" (known: egress, proxy)`) {
+		t.Errorf("the error does not quote PID 1: %v", err)
+	}
+}
+
+func TestNotReadyIsKnownAtOnce(t *testing.T) {
+	img, n := defaultImage(t), newNetwork(t, nil)
+	begin := time.Now()
+	c, err := Run(t.Context(), img, WithNetwork(n, n.Host(2)), WithDaemons("proxy", "egress"), WithListen("egress", netip.MustParseAddrPort("0.0.0.0:8888")))
+	t.Cleanup(func() { remove(t, "container", c.Remove) })
+	if err == nil || c == nil || !strings.Contains(err.Error(), "not every daemon came up") {
+		t.Errorf("container %v, error %v; want both", c, err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("known after %s", took)
+	}
+}
+
+func TestNameConflict(t *testing.T) {
+	name := "bottle-test-" + string(echo.NewNonce())[:8]
+	c := runBundle(t, WithName(name))
+	other, err := Run(t.Context(), defaultImage(t), WithName(name))
+	t.Cleanup(func() { remove(t, "container", other.Remove) })
+	if !errdefs.IsConflict(err) {
+		t.Errorf("error %v, want a conflict", err)
+	}
+	if _, err := c.Listeners(t.Context()); err != nil {
+		t.Errorf("the first one suffered: %v", err)
+	}
+	if _, err := NewNetwork(t.Context(), NetworkOptions{Name: c.settings.network.Name, Pool: testPool}); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("a second network of the name: %v", err)
+	}
+}
+
+func TestStopsFast(t *testing.T) {
+	c := runBundle(t, WithDaemons("proxy", "egress"))
+	begin, grace := time.Now(), 10*time.Second
+	if err := c.Stop(t.Context(), &grace); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("SIGTERM took %s", took)
+	} else {
+		t.Logf("SIGTERM: %s", took.Round(time.Millisecond))
+	}
+	in, err := c.Inspect(t.Context())
+	if err != nil || in.State.ExitCode != 0 {
+		t.Errorf("exit code %d, %v", in.State.ExitCode, err)
+	}
+}
+
+func TestRemoveTwice(t *testing.T) {
+	c := runBundle(t)
+	for range 2 {
+		if err := c.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	var none *Container
+	if err := none.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A logger of the user's gets testcontainers' lines; without one there are none.
+func TestLogger(t *testing.T) {
+	var buf bytes.Buffer
+	runBundle(t, testcontainers.WithLogger(log.New(&buf, "", 0)))
+	if buf.Len() == 0 {
+		t.Error("the user's logger got nothing")
+	}
+}
