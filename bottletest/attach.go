@@ -1,0 +1,71 @@
+package bottletest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"bottle.internal/internal/gobuild"
+	"bottle.internal/probes"
+	"bottle.internal/smolvm"
+)
+
+// Attach returns the bottle whose machine is called name and which is up, for probing it ad hoc: one that Config.Keep left
+// standing, or that another process runs. Closing it ends nothing but the attachment. cfg says which engine knows the machine.
+//
+// A machine that is not a bottle of this kit has no bundle, so nothing can be shown about its network's working: its denials
+// come out inconclusive, its leaks as leaks.
+func Attach(ctx context.Context, cfg Config, name string) (*Bottle, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	engine, err := findEngine(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	m, err := engine.client.Status(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("bottletest: machine %q: %w", name, err)
+	}
+	if m.State != smolvm.StateRunning {
+		return nil, fmt.Errorf("bottletest: machine %q is %s, not %s", name, m.State, smolvm.StateRunning)
+	}
+	b := &Bottle{cfg: cfg, engine: engine, journal: &journal{next: cfg.Logf}, undo: new(undo), attached: true}
+	b.plan = Plan{Machine: name, Slug: strings.TrimPrefix(name, resourceName("")), Engine: "smolvm " + engine.version.String(), Backend: engine.version.PolicyBackend(), Topology: topologyBridge}
+	if err := b.attachSidecar(ctx); err != nil {
+		return nil, err
+	}
+	if b.agent = cfg.Agent; b.agent == "" {
+		if b.agent, err = gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux"}); err != nil {
+			return nil, err
+		}
+	}
+	return b, engine.client.CopyTo(ctx, name, b.agent, agentPath, 0o755)
+}
+
+// attachSidecar finds the bundle of the machine, if it is a bottle's.
+func (b *Bottle) attachSidecar(ctx context.Context) error {
+	side := &containerSidecar{cfg: b.cfg}
+	if err := side.prepare(ctx); err != nil {
+		return err
+	}
+	found, err := side.attach(ctx, b.plan.Machine)
+	if err != nil {
+		return err
+	}
+	if !found {
+		b.cfg.logf("%s has no bundle: it is no bottle of this kit, and its denials will be inconclusive", b.plan.Machine)
+		return nil
+	}
+	b.side, b.secret, b.plan.Bundle = side, side.secret, side.ctr.Addr()
+	b.plan.Daemons = side.ctr.Daemons()
+	return nil
+}
+
+// bareSite is a machine without a bundle: no allowed path, so no positive control.
+func (b *Bottle) bareSite() probes.Site {
+	return probes.Site{
+		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
+		Backend: string(b.plan.Backend), Topology: b.plan.Topology, Run: b.runAgent, HostLoopback: hostLoopback(b.plan.Backend),
+	}
+}

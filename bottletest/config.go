@@ -1,0 +1,149 @@
+package bottletest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle"
+)
+
+// An Engine is an implementation of the smolvm command line.
+type Engine string
+
+const (
+	// Smolvm is the real one: a micro-VM. It is the default.
+	Smolvm Engine = "smolvm"
+	// Simulator is smolvm-sim: namespaces on a shared kernel, for developing and testing where no VM can run. It is not a
+	// security boundary, and it is never chosen unless it is named.
+	Simulator Engine = "sim"
+)
+
+// A Config says what to launch. The zero Config boots: a bare guest, the default bundle with no daemons, and an allowlist of
+// the bundle's address and nothing else.
+type Config struct {
+	// Name is the prefix of the bottle's slug: lower-case letters, digits and single hyphens, at most 24 bytes. "" is "test".
+	Name string
+
+	// Engine is which smolvm runs the guest. "" is $BOTTLE_ENGINE, and without that the real one.
+	Engine Engine
+	// Smolvm is the path of the real smolvm. "" is $BOTTLE_SMOLVM, and without that "smolvm" on PATH. The simulator ignores it.
+	Smolvm string
+	// Sim is read by the simulator only.
+	Sim SimConfig
+
+	// From is a .smolmachine file to boot instead of a bare guest. smolvm drops the allowlist of such a machine without a word
+	// below 1.8.0, so there the launch is refused.
+	From string
+	// MemoryMiB and CPUs are the guest's; 0 is smolvm's default.
+	MemoryMiB, CPUs int
+	// Env is set on every Exec, as KEY=VALUE, after the proxy variables of Plan.GuestEnv.
+	Env []string
+
+	// BundleImage is the sidecar's image reference. "" is the default bundle, built from this module and loaded when absent.
+	BundleImage string
+	// Daemons are the bundle's daemons to start; nil starts none.
+	Daemons []string
+	// ProxyAllow are the host patterns that the bundle's proxy lets through; nil lets nothing through.
+	ProxyAllow []string
+	// BundleOptions are applied to the bundle's container last, so they win.
+	BundleOptions []testcontainers.ContainerCustomizer
+
+	// Agent is the path of the probe agent to copy into the guest. "" is the one of this module, built for the guest's platform.
+	Agent string
+	// Ungated hands the bottle out although its launch gate did not pass; Bottle.Gate tells. It is for broken bottles that a
+	// test wants to examine, and for nothing else.
+	Ungated bool
+	// Keep leaves everything standing at the end, and says how to remove it.
+	Keep bool
+
+	// Artifacts is the directory below which a failed test leaves a directory of evidence. "" is $BOTTLE_ARTIFACTS, and
+	// without that "bottle-artifacts" in the system's temporary directory.
+	Artifacts string
+	// Logf receives one line per step and per process run; nil is silent. Start sets it to the test's own log if nil.
+	Logf func(format string, args ...any)
+}
+
+// SimConfig sets the simulator's knobs. The zero SimConfig is the newest personality without faults.
+type SimConfig struct {
+	// Version is the smolvm release to imitate. "" is $SMOLVM_SIM_VERSION, and without that the newest.
+	Version string
+	// Faults break the machine on purpose; nil breaks nothing.
+	Faults []string
+}
+
+const (
+	// launchTimeout bounds a launch whose context has no deadline. smolvm's own limit for a boot is 30 s, fixed.
+	launchTimeout = 3 * time.Minute
+	// teardownTimeout bounds everything that undoes a launch, on a context of its own.
+	teardownTimeout = 90 * time.Second
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// check refuses what can be known to be wrong before anything is created.
+func (c Config) check() error {
+	var errs []error
+	if len(c.Name) > 24 || !namePattern.MatchString(c.prefix()) {
+		errs = append(errs, fmt.Errorf("Name %q: want lower-case letters, digits and single hyphens, at most 24 bytes", c.Name))
+	}
+	if e := c.engine(); e != Smolvm && e != Simulator {
+		errs = append(errs, fmt.Errorf("engine %q: want %q or %q (Config.Engine, $BOTTLE_ENGINE)", e, Smolvm, Simulator))
+	}
+	for _, d := range c.Daemons {
+		if c.BundleImage == "" && !slices.Contains(bundle.DaemonNames(), d) {
+			errs = append(errs, fmt.Errorf("Daemons: %q is none of the default bundle's: %q", d, bundle.DaemonNames()))
+		}
+	}
+	for name, path := range map[string]string{"From": c.From, "Agent": c.Agent} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+func (c Config) prefix() string {
+	if c.Name == "" {
+		return "test"
+	}
+	return c.Name
+}
+
+func (c Config) engine() Engine {
+	if c.Engine != "" {
+		return c.Engine
+	}
+	if e := os.Getenv("BOTTLE_ENGINE"); e != "" {
+		return Engine(e)
+	}
+	return Smolvm
+}
+
+func (c Config) artifacts() string {
+	if c.Artifacts != "" {
+		return c.Artifacts
+	}
+	if d := os.Getenv("BOTTLE_ARTIFACTS"); d != "" {
+		return d
+	}
+	return filepath.Join(os.TempDir(), "bottle-artifacts")
+}
+
+func (c Config) logf(format string, args ...any) {
+	if c.Logf != nil {
+		c.Logf(format, args...)
+	}
+}

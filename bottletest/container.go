@@ -1,0 +1,115 @@
+package bottletest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle"
+	"bottle.internal/internal/echo"
+)
+
+// containerSidecar runs the bundle in a container.
+type containerSidecar struct {
+	cfg    Config
+	secret echo.Secret
+
+	engine bundle.Engine
+	image  string
+	slug   string
+	net    *bundle.Network
+	ctr    *bundle.Container
+}
+
+func (s *containerSidecar) prepare(ctx context.Context) (err error) {
+	if s.engine, err = bundle.Detect(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	s.engine.Configure()
+	if s.image = s.cfg.BundleImage; s.image != "" {
+		return nil
+	}
+	s.image, err = bundle.Image(ctx, s.engine)
+	return err
+}
+
+func (s *containerSidecar) createNetwork(ctx context.Context, slug string, labels map[string]string) (netip.Prefix, error) {
+	s.slug = slug
+	n, err := bundle.NewNetwork(ctx, bundle.NetworkOptions{Name: resourceName(slug), Labels: labels})
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	s.net = n
+	return n.Subnet, nil
+}
+
+func (s *containerSidecar) removeNetwork(ctx context.Context) error {
+	return bundle.RemoveNetworks(ctx, s.slug)
+}
+
+func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
+	opts := []testcontainers.ContainerCustomizer{
+		bundle.WithName(p.Machine),
+		bundle.WithNetwork(s.net, p.Bundle),
+		bundle.WithDaemons(p.Daemons...),
+		bundle.WithProxyAllow(s.cfg.ProxyAllow...),
+		bundle.WithSecret(s.secret),
+		testcontainers.WithLabels(labels),
+	}
+	ctr, err := bundle.Run(ctx, s.image, append(opts, s.cfg.BundleOptions...)...)
+	s.ctr = ctr
+	return err
+}
+
+// attach finds the running bundle called name. It reports false where there is none.
+func (s *containerSidecar) attach(ctx context.Context, name string) (bool, error) {
+	ctr, err := bundle.Attach(ctx, name)
+	if errors.Is(err, bundle.ErrNoContainer) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.ctr, s.secret = ctr, ctr.Secret()
+	return true, nil
+}
+
+func (s *containerSidecar) remove(ctx context.Context) error {
+	return bundle.RemoveContainers(ctx, s.slug)
+}
+
+func (s *containerSidecar) canary(ctx context.Context) (bundleCanary, error) {
+	return s.ctr.Canary(ctx)
+}
+
+func (s *containerSidecar) echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
+	return s.ctr.Echo(ctx, addr, n)
+}
+
+func (s *containerSidecar) sightings(ctx context.Context) ([]echo.Sighting, error) {
+	return s.ctr.Sightings(ctx)
+}
+
+func (s *containerSidecar) listeners(ctx context.Context) ([]bundle.Listener, error) {
+	return s.ctr.Listeners(ctx)
+}
+
+func (s *containerSidecar) logs(ctx context.Context) ([]byte, error) {
+	if s.ctr == nil {
+		return nil, nil
+	}
+	r, err := s.ctr.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	return io.ReadAll(r)
+}
+
+func (s *containerSidecar) describe() string {
+	return fmt.Sprintf("container, %s %s", s.engine.Name, s.engine.Version)
+}

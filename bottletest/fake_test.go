@@ -1,0 +1,61 @@
+package bottletest
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+
+	"bottle.internal/bundle"
+	"bottle.internal/internal/echo"
+)
+
+var errStep = errors.New("this step was told to fail")
+
+// fakeSidecar stands in for the container side: it records what was asked of it and fails where it is told to.
+type fakeSidecar struct {
+	failAt string
+
+	mu    sync.Mutex
+	calls []string
+}
+
+func (f *fakeSidecar) call(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, name)
+	if f.failAt == name {
+		return errStep
+	}
+	return nil
+}
+
+func (f *fakeSidecar) prepare(context.Context) error { return f.call("prepare") }
+
+func (f *fakeSidecar) createNetwork(context.Context, string, map[string]string) (netip.Prefix, error) {
+	return netip.MustParsePrefix("10.77.5.0/24"), f.call("createNetwork")
+}
+
+func (f *fakeSidecar) removeNetwork(context.Context) error { return f.call("removeNetwork") }
+
+func (f *fakeSidecar) start(context.Context, Plan, map[string]string) error { return f.call("start") }
+
+func (f *fakeSidecar) remove(context.Context) error { return f.call("remove") }
+
+func (f *fakeSidecar) canary(context.Context) (bundleCanary, error) { return nil, f.call("canary") }
+
+func (f *fakeSidecar) echo(context.Context, netip.AddrPort, echo.Nonce) (echo.Reply, error) {
+	return echo.Reply{}, f.call("echo")
+}
+
+func (f *fakeSidecar) sightings(context.Context) ([]echo.Sighting, error) {
+	return nil, f.call("sightings")
+}
+
+func (f *fakeSidecar) listeners(context.Context) ([]bundle.Listener, error) {
+	return nil, f.call("listeners")
+}
+
+func (f *fakeSidecar) logs(context.Context) ([]byte, error) { return nil, nil }
+
+func (f *fakeSidecar) describe() string { return "fake" }

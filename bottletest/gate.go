@@ -1,0 +1,34 @@
+package bottletest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bottle.internal/probes"
+)
+
+// gateOptions keep the launch gate to a few milliseconds: what is refused is refused at once on both backends, and the worst
+// of two attempts counts.
+var gateOptions = probes.Options{Attempts: 2, Grace: 20 * time.Millisecond}
+
+func (l *launch) bringAgent(ctx context.Context) error {
+	return l.engine.client.CopyTo(ctx, l.plan.Machine, l.agent, agentPath, 0o755)
+}
+
+// passGate looks at the walls from inside before anybody else may be inside.
+func (l *launch) passGate(ctx context.Context) error {
+	rep, err := l.ProbeWith(ctx, gateOptions, gateProbes...)
+	l.gate = rep
+	if err == nil && rep.ExitCode() == 0 {
+		return nil
+	}
+	if l.cfg.Ungated {
+		l.cfg.logf("the launch gate did not pass; handed out all the same (Config.Ungated): %v", err)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the launch gate could not be judged: %w", ErrNotIsolated, err)
+	}
+	return fmt.Errorf("%w: %s\n%s", ErrNotIsolated, rep.Worst(), rep)
+}

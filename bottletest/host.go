@@ -1,0 +1,38 @@
+package bottletest
+
+import (
+	"context"
+	"net/netip"
+
+	"bottle.internal/bundle"
+	"bottle.internal/internal/echo"
+)
+
+// A sidecar is what a launch needs of the side that runs the bundle: a container engine today. Every remove succeeds when
+// there is nothing to remove, since it is pushed before its do.
+type sidecar interface {
+	// prepare finds the engine and has the image ready.
+	prepare(ctx context.Context) error
+	// createNetwork makes the bottle's network and says which subnet it got.
+	createNetwork(ctx context.Context, slug string, labels map[string]string) (netip.Prefix, error)
+	removeNetwork(ctx context.Context) error
+	// start runs the bundle at its pinned address and returns when its daemons answered.
+	start(ctx context.Context, p Plan, labels map[string]string) error
+	remove(ctx context.Context) error
+	// canary listens inside the bundle, at its pinned address, until it is closed: the live end of the allowed path.
+	canary(ctx context.Context) (bundleCanary, error)
+	// echo dials addr from inside the bundle and returns the answer of what listens there.
+	echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error)
+	// sightings are the echoes that the bundle's daemons logged.
+	sightings(ctx context.Context) ([]echo.Sighting, error)
+	listeners(ctx context.Context) ([]bundle.Listener, error)
+	logs(ctx context.Context) ([]byte, error)
+	describe() string
+}
+
+// A bundleCanary is a listener inside the bundle.
+type bundleCanary interface {
+	Addr() netip.AddrPort
+	Sightings() []echo.Sighting
+	Close() error
+}

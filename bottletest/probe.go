@@ -1,0 +1,167 @@
+package bottletest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes"
+	"bottle.internal/smolvm"
+)
+
+const (
+	// agentDir is where the kit's own files live in a guest.
+	agentDir  = "/.bottle"
+	agentPath = agentDir + "/agent"
+	// agentLimit bounds one batch: 64 flows in flight, a few seconds each at the worst.
+	agentLimit = 60 * time.Second
+	// egressPort is where the default bundle's egress daemon listens, on the bundle's loopback.
+	egressPort = 9099
+)
+
+// gateProbes are what the launch gate runs: the allowed path, the host's loopback, and an address that nobody has.
+var gateProbes = []string{"net.tcp.allowed.v4", "net.tcp.loopback.v4", "net.tcp.testnet.v4"}
+
+// Probe runs the probes whose ids are given, all that apply if none is, in one batch inside the guest, and judges what came
+// back. An error means that nothing could be judged; what the probes found, good or bad, is in the report.
+func (b *Bottle) Probe(ctx context.Context, ids ...string) (probes.Report, error) {
+	return b.ProbeWith(ctx, probes.Options{}, ids...)
+}
+
+// ProbeWith is Probe with the number of attempts, the budget and the ports chosen.
+func (b *Bottle) ProbeWith(ctx context.Context, opts probes.Options, ids ...string) (probes.Report, error) {
+	return b.withCanary(ctx, func(site probes.Site) (probes.Report, error) { return probes.Run(ctx, site, opts, ids...) })
+}
+
+// Dial makes one ad-hoc probe of addr and returns what was found. With probes.Contain addr must stay out of the guest's reach,
+// and a canary is brought up there for it if addr is this host's; with probes.Reach it must answer with the bundle's proof.
+func (b *Bottle) Dial(ctx context.Context, addr netip.AddrPort, expect probes.Expect) (probes.Finding, error) {
+	rep, err := b.DialReport(ctx, addr, expect)
+	if err != nil {
+		return probes.Finding{}, err
+	}
+	return rep.Finding(probes.DialID)
+}
+
+// DialReport is Dial with the whole report.
+func (b *Bottle) DialReport(ctx context.Context, addr netip.AddrPort, expect probes.Expect) (probes.Report, error) {
+	return b.withCanary(ctx, func(site probes.Site) (probes.Report, error) {
+		target := probes.Target{Name: addr.String(), Addr: addr}
+		if addr.Addr() == b.plan.Bundle {
+			target.Secret, target.Sightings = b.secret, b.side.sightings
+			target.Alive = func(ctx context.Context) error { return b.BundleEcho(ctx, addr) }
+		}
+		return probes.Dial(ctx, site, probes.Options{}, target, expect)
+	})
+}
+
+// withCanary opens the live end of the allowed path for as long as do probes.
+func (b *Bottle) withCanary(ctx context.Context, do func(probes.Site) (probes.Report, error)) (probes.Report, error) {
+	if b.closed.Load() {
+		return probes.Report{}, ErrClosed
+	}
+	if b.side == nil {
+		return do(b.bareSite())
+	}
+	canary, err := b.side.canary(ctx)
+	if err != nil {
+		return probes.Report{}, fmt.Errorf("bottletest: a canary inside the bundle: %w", err)
+	}
+	defer func() { _ = canary.Close() }()
+	rep, err := do(b.site(canary))
+	if err == nil {
+		b.cfg.logf("probes:\n%s", rep)
+	}
+	return rep, err
+}
+
+// site tells the prober what it must know of this bottle, and nothing of how it was made.
+func (b *Bottle) site(c bundleCanary) probes.Site {
+	return probes.Site{
+		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
+		Backend: string(b.plan.Backend), Topology: b.plan.Topology,
+		Policy:       policyText(b.plan),
+		Run:          b.runAgent,
+		Allowed:      b.allowedTarget(c),
+		HostLoopback: hostLoopback(b.plan.Backend),
+		Closed:       b.closedTargets(),
+		World:        b.world,
+	}
+}
+
+// policyText is the effective policy as far as it is known: what was asked for, and what the release adds unasked.
+func policyText(p Plan) []string {
+	var text []string
+	for _, prefix := range p.Allow {
+		text = append(text, "allow "+prefix.String())
+	}
+	for _, prefix := range p.Besides {
+		text = append(text, fmt.Sprintf("allow %s (added by %s, unasked)", prefix, p.Engine))
+	}
+	return text
+}
+
+// hostLoopback is how a guest can spell the host's loopback. On tsi a guest's own loopback connect asks the host when nothing
+// in the guest listens; on virtio-net the gateway's address is dialled as the host's loopback (smolvm v1.7.2 tcp_relay.rs),
+// and the guest's 127.0.0.1 is only its own.
+func hostLoopback(b smolvm.Backend) []netip.Addr {
+	addrs := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
+	if b == smolvm.VirtioNet {
+		addrs = append(addrs, netip.MustParseAddr("100.96.0.1"), netip.MustParseAddr("fd53:4d00::1"))
+	}
+	return addrs
+}
+
+// allowedTarget is the live end of the allowed path.
+func (b *Bottle) allowedTarget(c bundleCanary) probes.Target {
+	return probes.Target{
+		Name: "bundle canary", Addr: c.Addr(), Secret: b.secret,
+		Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, c.Addr()) },
+		Sightings: func(context.Context) ([]echo.Sighting, error) { return c.Sightings(), nil },
+	}
+}
+
+// closedTargets are listeners of the bundle that the guest must not reach although they share the allowed address: the egress
+// daemon of the default bundle, which lives on the bundle's loopback only. It is a target whether it was started or not: where
+// it does not run nothing was proved, and the probe has to say so.
+func (b *Bottle) closedTargets() []probes.Target {
+	if b.cfg.BundleImage != "" {
+		return nil
+	}
+	inside := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), egressPort)
+	return []probes.Target{{
+		Name: "bundle egress", Addr: netip.AddrPortFrom(b.plan.Bundle, egressPort), Secret: b.secret,
+		Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, inside) },
+		Sightings: b.side.sightings,
+	}}
+}
+
+// runAgent carries one batch into the guest and its answer out. What comes back is untrusted.
+func (b *Bottle) runAgent(ctx context.Context, request []byte) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "bottle-batch-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	host := filepath.Join(dir, "request.json")
+	if err := os.WriteFile(host, request, 0o600); err != nil {
+		return nil, err
+	}
+	guest := fmt.Sprintf("%s/request-%d.json", agentDir, b.batches.Add(1))
+	if err := b.engine.client.CopyTo(ctx, b.plan.Machine, host, guest, 0o644); err != nil {
+		return nil, err
+	}
+	// Without the proxy variables: the agent dials by itself, and what it dials is the question.
+	res, err := b.engine.client.Exec(ctx, b.plan.Machine, smolvm.Command{Argv: []string{agentPath, guest}, Timeout: agentLimit})
+	if err != nil {
+		return nil, err
+	}
+	if res.ExitCode != 0 {
+		return nil, fmt.Errorf("the agent exits %d: %.300s", res.ExitCode, res.Stderr)
+	}
+	return res.Stdout, nil
+}
