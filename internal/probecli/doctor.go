@@ -1,0 +1,136 @@
+package probecli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bottle.internal/bottletest"
+	"bottle.internal/bundle"
+)
+
+const doctorTimeout = 2 * time.Minute
+
+func newDoctor(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this host can launch, and how to mend what is missing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTimeout)
+			defer cancel()
+			return s.doctor(examine(ctx, s.config()))
+		},
+	}
+}
+
+// An examination is one line of doctor.
+type examination struct {
+	Subject string `json:"subject"`
+	OK      bool   `json:"ok"`
+	Needed  bool   `json:"needed"` // without it no bottle can be launched
+	Found   string `json:"found"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// examine asks everything that a launch needs. It launches nothing but the engine's own version command.
+func examine(ctx context.Context, cfg bottletest.Config) []examination {
+	all := []examination{platform(), guestEngine(ctx, cfg), containerEngine(ctx), goCommand()}
+	if runtime.GOOS == "linux" {
+		all = append(all, device("/dev/kvm", "the real smolvm needs it: load kvm_intel or kvm_amd, and be in its group"),
+			device("/dev/net/tun", "the simulator needs it: modprobe tun, or pass the device into the container; other users than root need mode 0666"))
+	}
+	return all
+}
+
+func platform() examination {
+	return examination{Subject: "platform", OK: true, Found: runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func guestEngine(ctx context.Context, cfg bottletest.Config) examination {
+	e := examination{Subject: "guest engine", Needed: true}
+	found, err := bottletest.FindEngine(ctx, cfg)
+	if err != nil {
+		e.Found, e.Fix = err.Error(), bottletest.InstallHint
+		return e
+	}
+	e.OK, e.Found = true, found
+	return e
+}
+
+func containerEngine(ctx context.Context) examination {
+	e := examination{Subject: "container engine", Needed: true}
+	found, err := bundle.Detect(ctx)
+	if err != nil {
+		e.Found, e.Fix = err.Error(), "start Docker, OrbStack, Colima or Podman, or set DOCKER_HOST"
+		return e
+	}
+	e.OK, e.Found = true, fmt.Sprintf("%s %s, API %s, %s/%s at %s", found.Name, found.Version, found.APIVersion, found.OS, found.Arch, found.Host)
+	return e
+}
+
+func goCommand() examination {
+	e := examination{Subject: "go command", Found: runtime.Version()}
+	path, err := exec.LookPath("go")
+	if err != nil {
+		e.Found, e.Fix = "not on PATH", "install Go: the guest's agent and the bundle are built from source where the cache lacks them"
+		return e
+	}
+	e.OK, e.Found = true, path
+	return e
+}
+
+// device examines a device node by opening it: its presence says nothing about the permission.
+func device(path, fix string) examination {
+	e := examination{Subject: path}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		e.Found, e.Fix = errors.Unwrap(err).Error(), fix
+		return e
+	}
+	_ = f.Close()
+	e.OK, e.Found = true, "can be opened"
+	return e
+}
+
+func (s *settings) doctor(all []examination) error {
+	var missing []error
+	for _, e := range all {
+		if e.Needed && !e.OK {
+			missing = append(missing, fmt.Errorf("no %s", e.Subject))
+		}
+	}
+	if s.output == "json" {
+		enc := json.NewEncoder(s.stdout)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(all); err != nil {
+			return err
+		}
+	} else {
+		s.table(all)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("no bottle can be launched here: %w", errors.Join(missing...))
+	}
+	return nil
+}
+
+func (s *settings) table(all []examination) {
+	for _, e := range all {
+		mark := "ok"
+		if !e.OK {
+			mark = "--"
+		}
+		fmt.Fprintf(s.stdout, "%s  %-16s  %s\n", mark, e.Subject, e.Found)
+		if e.Fix != "" {
+			fmt.Fprintf(s.stdout, "    %-16s  fix: %s\n", "", e.Fix)
+		}
+	}
+}

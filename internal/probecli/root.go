@@ -1,0 +1,146 @@
+// Package probecli is the command bottle-probe: its flags, its output and its exit codes. What it asks and how that is judged
+// is in packages bottletest and probes.
+package probecli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"bottle.internal/bottletest"
+)
+
+// Exit codes of bottle-probe.
+const (
+	ExitClean        = 0 // everything asked is contained
+	ExitLeak         = 1 // a leak, or an allowed path that does not work
+	ExitUsage        = 2 // the command line or a setting is wrong
+	ExitInconclusive = 3 // the question could not be answered
+	ExitHarness      = 4 // the harness itself failed
+)
+
+// Run runs bottle-probe with args, without the program's name, and returns its exit code. It ends early, with everything torn
+// down, when ctx is cancelled.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitClean
+	}
+	var exit *exitError
+	if errors.As(err, &exit) && exit.err == nil {
+		return exit.code // the report has said it
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	fmt.Fprintf(stderr, "bottle-probe: %v\n", err)
+	return code(err)
+}
+
+// An exitError carries an exit code; a nil err means that nothing more is to be said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage marks err as the caller's mistake.
+func usage(err error) error { return &exitError{ExitUsage, err} }
+
+func code(err error) int {
+	var exit *exitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.Is(err, bottletest.ErrConfig):
+		return ExitUsage
+	case errors.Is(err, bottletest.ErrNotIsolated):
+		return ExitLeak
+	}
+	return ExitHarness
+}
+
+// settings are the flags that several commands share.
+type settings struct {
+	engine  string
+	smolvm  string
+	version string
+	output  string
+	verbose bool
+
+	stdout, stderr io.Writer
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	s := &settings{stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:   "bottle-probe",
+		Short: "Ask whether a sandbox holds",
+		Long: "bottle-probe asks a sandbox whether it holds and answers with evidence: what was tried, which canary listened, which\n" +
+			"control makes the answer count.\n\nExit codes: 0 contained, 1 leak, 2 usage, 3 inconclusive, 4 the harness failed.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	flags := root.PersistentFlags()
+	flags.StringVar(&s.engine, "engine", "", `guest engine: "smolvm", or "sim" for the simulator, which proves no VM (default $BOTTLE_ENGINE, else smolvm)`)
+	flags.StringVar(&s.smolvm, "smolvm", "", "path of smolvm (default $BOTTLE_SMOLVM, else PATH)")
+	flags.StringVar(&s.version, "sim-version", "", "smolvm release that the simulator imitates (default $SMOLVM_SIM_VERSION, else the newest)")
+	flags.StringVarP(&s.output, "output", "o", "table", "table or json")
+	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
+	root.AddCommand(newRun(s), newDial(s), newList(s), newDoctor(s), newSweep(s))
+	for _, c := range root.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
+	root.Args = usageArgs(root.Args)
+	return root
+}
+
+// usageArgs makes a wrong number of arguments, or an unknown command, a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage(fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath()))
+		}
+		return nil
+	}
+}
+
+func (s *settings) check() error {
+	if !slices.Contains([]string{"table", "json"}, s.output) {
+		return usage(fmt.Errorf("--output %q: want table or json", s.output))
+	}
+	return nil
+}
+
+// config is what a launch needs of the flags.
+func (s *settings) config() bottletest.Config {
+	cfg := bottletest.Config{
+		Name: "probe", Engine: bottletest.Engine(s.engine), Smolvm: s.smolvm, Sim: bottletest.SimConfig{Version: s.version},
+	}
+	if s.verbose {
+		cfg.Logf = s.logf
+	}
+	return cfg
+}
+
+func (s *settings) logf(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
