@@ -10,10 +10,10 @@ import (
 // Table writes what ran on what, a line for each run.
 func Table(out io.Writer, results []Result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "\nsuite\tpersonality\tran\tfailed\tskipped\tengine\tbackend\ttopology\tbundle\tseconds")
+	_, _ = fmt.Fprintln(w, "\nsuite\tpersonality\tran\tof\tfailed\tskipped\tengine\tbackend\ttopology\tbundle\tseconds")
 	for _, r := range results {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%.1f\n", r.Suite, orInstalled(r.Personality),
-			r.Tally.Executed(), len(r.Tally.Failures), len(r.Tally.Skips),
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%.1f\n", r.Suite, orInstalled(r.Personality),
+			r.Ran, r.Of, len(r.Tally.Failures), len(r.Tally.Skips),
 			each(r.Bottles, func(b Bottle) string { return b.Engine }), each(r.Bottles, func(b Bottle) string { return b.Backend }),
 			each(r.Bottles, func(b Bottle) string { return b.Topology }), each(r.Bottles, func(b Bottle) string { return b.Bundle }),
 			r.Seconds)

@@ -61,6 +61,17 @@ func (r *SuiteReport) Tally() Tally {
 	return t
 }
 
+// Ran is how many specs were executed: setup nodes are none, and what was skipped was not.
+func (r *SuiteReport) Ran() int {
+	n := 0
+	for _, s := range r.SpecReports {
+		if s.LeafNodeType == "It" && s.State != "skipped" && s.State != "pending" {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *SuiteReport) count(t *Tally, s specReport) {
 	spec := s.LeafNodeType == "It"
 	switch s.State {

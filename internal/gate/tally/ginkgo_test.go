@@ -50,6 +50,14 @@ func parse(t *testing.T, b []byte) *SuiteReport {
 	return r
 }
 
+func TestRanCountsSpecsOnly(t *testing.T) {
+	for name, want := range map[string]int{"green": 3, "mixed": 3, "noboot": 0, "skipboot": 0, "hang": 3, "focus": 1, "empty": 0} {
+		if have := parse(t, recorded(t, "ginkgo-"+name+".json")).Ran(); have != want {
+			t.Errorf("%s: %d specs ran, want %d", name, have, want)
+		}
+	}
+}
+
 func TestUnknownStateIsAFailure(t *testing.T) {
 	text := strings.ReplaceAll(string(recorded(t, "ginkgo-green.json")), `"State": "passed"`, `"State": "splendid"`)
 	have := parse(t, []byte(text)).Tally()
