@@ -73,7 +73,7 @@ func TestContract(t *testing.T) {
 // apartEnv keeps the machines of the test apart from the user's. The directory's name is short: sockets live in it.
 func apartEnv(t *testing.T) []string {
 	t.Helper()
-	home, err := os.MkdirTemp("", "sv")
+	home, err := os.MkdirTemp("", "sv") //nolint:usetesting // t.TempDir is too long for the sockets on macOS
 	if err != nil {
 		t.Fatal(err)
 	}

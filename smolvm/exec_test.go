@@ -116,7 +116,7 @@ func TestExecRetriesOnce(t *testing.T) {
 		t.Run(name+" twice", func(t *testing.T) {
 			c, _ := scripted(t, "0.8.0", race, race)
 			res, err := c.Exec(t.Context(), "m", Command{Argv: []string{"x"}})
-			if asError(t, err); len(res.Retries) != 1 {
+			if _ = asError(t, err); len(res.Retries) != 1 {
 				t.Errorf("%+v, %v", res, err)
 			}
 		})
@@ -145,7 +145,7 @@ func TestExecRetryStopsWithContext(t *testing.T) {
 		}
 	}
 	res, err := c.Exec(ctx, "m", Command{Argv: []string{"x"}})
-	if asError(t, err); res.Retries != nil {
+	if _ = asError(t, err); res.Retries != nil {
 		t.Errorf("%+v, %v", res, err)
 	}
 }

@@ -68,7 +68,7 @@ func TestStatus(t *testing.T) {
 	wantIs(t, err, ErrNotFound)
 	for range 2 {
 		m, err = c.Status(t.Context(), "m")
-		if asError(t, err); m.Running() {
+		if _ = asError(t, err); m.Running() {
 			t.Errorf("%+v", m)
 		}
 	}
