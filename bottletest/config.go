@@ -91,14 +91,14 @@ var namePattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 func (c Config) check() error {
 	var errs []error
 	if len(c.Name) > 24 || !namePattern.MatchString(c.prefix()) {
-		errs = append(errs, fmt.Errorf("Name %q: want lower-case letters, digits and single hyphens, at most 24 bytes", c.Name))
+		errs = append(errs, fmt.Errorf("field Name %q: want lower-case letters, digits and single hyphens, at most 24 bytes", c.Name))
 	}
 	if e := c.engine(); e != Smolvm && e != Simulator {
 		errs = append(errs, fmt.Errorf("engine %q: want %q or %q (Config.Engine, $BOTTLE_ENGINE)", e, Smolvm, Simulator))
 	}
 	for _, d := range c.Daemons {
 		if c.BundleImage == "" && !slices.Contains(bundle.DaemonNames(), d) {
-			errs = append(errs, fmt.Errorf("Daemons: %q is none of the default bundle's: %q", d, bundle.DaemonNames()))
+			errs = append(errs, fmt.Errorf("field Daemons: %q is none of the default bundle's: %q", d, bundle.DaemonNames()))
 		}
 	}
 	for name, path := range map[string]string{"From": c.From, "Agent": c.Agent} {

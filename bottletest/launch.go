@@ -125,7 +125,7 @@ func (l *launch) claim(ctx context.Context) error {
 		"internal.bottle.started": l.record.Started.Format(time.RFC3339),
 	}
 	return l.step(ctx, "claim", func(context.Context) error {
-		l.undo.push("record", func(context.Context) error { return l.record.remove() })
+		l.undo.last = undoStep{"record", func(context.Context) error { return l.record.remove() }}
 		if err := l.record.write(); err != nil {
 			return err
 		}

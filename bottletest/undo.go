@@ -15,6 +15,8 @@ type undo struct {
 	ran   []string
 	once  sync.Once
 	err   error
+	// last runs after all steps, and only if they all succeeded: it forgets what could otherwise be tried again.
+	last undoStep
 }
 
 type undoStep struct {
@@ -61,7 +63,10 @@ func (u *undo) run(ctx context.Context) error {
 				errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 			}
 		}
-		u.err = errors.Join(errs...)
+		if u.err = errors.Join(errs...); u.err == nil && u.last.do != nil {
+			u.ran = append(u.ran, u.last.name)
+			u.err = u.last.do(ctx)
+		}
 	})
 	return u.err
 }

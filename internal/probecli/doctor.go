@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,11 +59,17 @@ func guestEngine(ctx context.Context, cfg bottletest.Config) examination {
 	e := examination{Subject: "guest engine", Needed: true}
 	found, err := bottletest.FindEngine(ctx, cfg)
 	if err != nil {
-		e.Found, e.Fix = err.Error(), bottletest.InstallHint
+		e.Found, e.Fix = firstClause(err), bottletest.InstallHint
 		return e
 	}
 	e.OK, e.Found = true, found
 	return e
+}
+
+// firstClause is what err says without the fix that doctor prints on a line of its own.
+func firstClause(err error) string {
+	text := strings.TrimPrefix(err.Error(), bottletest.ErrUnavailable.Error()+": ")
+	return strings.TrimSuffix(text, ": "+bottletest.InstallHint)
 }
 
 func containerEngine(ctx context.Context) examination {

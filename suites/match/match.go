@@ -25,7 +25,7 @@ func HaveVerdict(v probes.Verdict) types.GomegaMatcher {
 	}).WithTemplate("Expected the finding\n{{.FormattedActual}}\n{{.To}} have the verdict {{.Data}}").WithTemplateData(v)
 }
 
-// Turn is the opposite of a proof: it succeeds when a probes.Finding of a broken bottle is red, a leak, overblocked,
+// TurnRed is the opposite of a proof: it succeeds when a probes.Finding of a broken bottle is red, a leak, overblocked,
 // inconclusive or an error. It fails on contained and on everything that could be read as green.
 func TurnRed() types.GomegaMatcher {
 	return gcustom.MakeMatcher(func(f probes.Finding) (bool, error) {

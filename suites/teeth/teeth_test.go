@@ -30,9 +30,6 @@ type mutant struct {
 
 var loopback = []claims.Claim{claims.LoopbackV4, claims.LoopbackV6, claims.LoopbackDiscard}
 
-// somewhereElse is no address of the bundle's: a daemon told to listen there ends at once.
-var somewhereElse = netip.MustParseAddrPort("198.51.100.77:9099")
-
 // The published failures of the launch flow this project started from are among them: the allowlist dropped without a word
 // (smolvm v0.8.0 run_from_smolmachine), a guest without a network, nothing listening where the probe dialled.
 var mutants = []mutant{
