@@ -20,6 +20,7 @@ import (
 )
 
 func TestNoDaemons(t *testing.T) {
+	t.Parallel()
 	secret := echo.NewSecret()
 	c := runBundle(t, WithSecret(secret), testcontainers.WithLabels(map[string]string{LabelSlug: "x-1"}))
 	if c.Addr() != c.settings.network.Host(2) || c.Secret() != secret || len(c.Daemons()) != 0 {
@@ -65,6 +66,7 @@ func mine(t *testing.T, c *Container) []string {
 }
 
 func TestProxyAndEgress(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t, WithDaemons("proxy", "egress"), WithProxyAllow("example.com"))
 	want := []string{"tcp 0.0.0.0:8888 bottle-bundle daemon proxy", "tcp 127.0.0.1:9099 bottle-bundle daemon egress"}
 	if got := mine(t, c); !slices.Equal(got, want) {
@@ -127,6 +129,7 @@ func seen(t *testing.T, c *Container, name string, n echo.Nonce) {
 }
 
 func TestEgressOpenToTheNetwork(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t, WithDaemons("proxy", "egress"), WithListen("egress", netip.MustParseAddrPort("0.0.0.0:9099")))
 	sharesBridge(t, c)
 	n := echo.NewNonce()
@@ -136,6 +139,7 @@ func TestEgressOpenToTheNetwork(t *testing.T) {
 }
 
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t)
 	y, err := c.Canary(t.Context())
 	if err != nil {
@@ -167,6 +171,7 @@ func TestCanary(t *testing.T) {
 
 // A canary that dies with its container must not look like one that saw nothing.
 func TestCanaryOutlivedByNobody(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t)
 	y, err := c.Canary(t.Context())
 	if err != nil {
@@ -186,6 +191,7 @@ func TestCanaryOutlivedByNobody(t *testing.T) {
 }
 
 func TestUnknownDaemon(t *testing.T) {
+	t.Parallel()
 	img, n := defaultImage(t), newNetwork(t, nil)
 	c, err := Run(t.Context(), img, WithNetwork(n, n.Host(2)), WithDaemons("proxy", "nosuch"))
 	t.Cleanup(func() { remove(t, "container", c.Remove) })
@@ -198,6 +204,7 @@ func TestUnknownDaemon(t *testing.T) {
 }
 
 func TestNotReadyIsKnownAtOnce(t *testing.T) {
+	t.Parallel()
 	img, n := defaultImage(t), newNetwork(t, nil)
 	begin := time.Now()
 	c, err := Run(t.Context(), img, WithNetwork(n, n.Host(2)), WithDaemons("proxy", "egress"), WithListen("egress", netip.MustParseAddrPort("0.0.0.0:8888")))
@@ -211,6 +218,7 @@ func TestNotReadyIsKnownAtOnce(t *testing.T) {
 }
 
 func TestNameConflict(t *testing.T) {
+	t.Parallel()
 	name := "bottle-test-" + string(echo.NewNonce())[:8]
 	c := runBundle(t, WithName(name))
 	other, err := Run(t.Context(), defaultImage(t), WithName(name))
@@ -221,12 +229,15 @@ func TestNameConflict(t *testing.T) {
 	if _, err := c.Listeners(t.Context()); err != nil {
 		t.Errorf("the first one suffered: %v", err)
 	}
-	if _, err := NewNetwork(t.Context(), NetworkOptions{Name: c.settings.network.Name, Pool: testPool}); !errdefs.IsAlreadyExists(err) {
+	twin, err := NewNetwork(t.Context(), NetworkOptions{Name: c.settings.network.Name, Pool: testPool})
+	t.Cleanup(func() { remove(t, "network", twin.Remove) })
+	if !errdefs.IsAlreadyExists(err) {
 		t.Errorf("a second network of the name: %v", err)
 	}
 }
 
 func TestStopsFast(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t, WithDaemons("proxy", "egress"))
 	begin, grace := time.Now(), 10*time.Second
 	if err := c.Stop(t.Context(), &grace); err != nil {
@@ -244,6 +255,7 @@ func TestStopsFast(t *testing.T) {
 }
 
 func TestRemoveTwice(t *testing.T) {
+	t.Parallel()
 	c := runBundle(t)
 	for range 2 {
 		if err := c.Remove(t.Context()); err != nil {
@@ -256,8 +268,42 @@ func TestRemoveTwice(t *testing.T) {
 	}
 }
 
+// What runs must be what was asked for: each of these is a bundle that came up by its own account.
+func TestRunDoesNotTakeItsWord(t *testing.T) {
+	t.Parallel()
+	img, n := defaultImage(t), newNetwork(t, nil)
+	env := func(key, value string) testcontainers.ContainerCustomizer {
+		return testcontainers.WithEnv(map[string]string{key: value})
+	}
+	for name, tt := range map[string]struct {
+		opts []testcontainers.ContainerCustomizer
+		says string
+	}{
+		"on another network": {
+			// testcontainers does not find it and starts the container on the default bridge.
+			[]testcontainers.ContainerCustomizer{WithNetwork(&Network{Name: "bottle-nosuch", Subnet: n.Subnet, Gateway: n.Gateway}, n.Host(9))},
+			"the container is not on bottle-nosuch",
+		},
+		"egress open behind our back": {
+			[]testcontainers.ContainerCustomizer{WithNetwork(n, n.Host(3)), WithDaemons("egress"), env("BOTTLE_EGRESS_LISTEN", "0.0.0.0:9099")},
+			"egress does not listen on 127.0.0.1:9099",
+		},
+		"another secret": {
+			[]testcontainers.ContainerCustomizer{WithNetwork(n, n.Host(4)), WithDaemons("proxy"), env("BOTTLE_ECHO_SECRET", echo.NewSecret().String())},
+			"instead of proxy",
+		},
+	} {
+		c, err := Run(t.Context(), img, tt.opts...)
+		t.Cleanup(func() { remove(t, "container", c.Remove) })
+		if err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: error %v, want %q", name, err, tt.says)
+		}
+	}
+}
+
 // A logger of the user's gets testcontainers' lines; without one there are none.
 func TestLogger(t *testing.T) {
+	t.Parallel()
 	var buf bytes.Buffer
 	runBundle(t, testcontainers.WithLogger(log.New(&buf, "", 0)))
 	if buf.Len() == 0 {

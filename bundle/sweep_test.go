@@ -15,6 +15,7 @@ import (
 
 // A process makes a bundle and is killed; what it left is swept, what lives is not.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	img := defaultImage(t)
 	live := runBundle(t)
 	exe, err := os.Executable()

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// noSleep keeps the race detector from sleeping for a second at every exit.
+const noSleep = "GORACE=atexit_sleep_ms=0"
+
 // superviseFakes runs a Supervisor over children given as NAME=ADDR=BEHAVIOUR.
 func superviseFakes(specs []string) int {
 	becomeSubreaper()
@@ -46,7 +49,7 @@ func superviseFakes(specs []string) int {
 	for _, spec := range specs {
 		f := strings.Split(spec, "=")
 		s.Daemons = append(s.Daemons, Child{
-			Name: f[0], Argv: []string{exe, "fake", f[0], f[1], f[2]}, Env: []string{"ONLY=" + f[0]}, Echo: netip.MustParseAddrPort(f[1]),
+			Name: f[0], Argv: []string{exe, "fake", f[0], f[1], f[2]}, Env: []string{"ONLY=" + f[0], noSleep}, Echo: netip.MustParseAddrPort(f[1]),
 		})
 	}
 	if err := s.Run(ctx); err != nil {
@@ -111,7 +114,7 @@ func start(t *testing.T, env []string, argv0 string, args ...string) *run {
 		t.Fatal(err)
 	}
 	r := &run{t: t, cmd: exec.Command(exe, args...), done: make(chan struct{})}
-	r.cmd.Args[0], r.cmd.Env, r.cmd.Stderr = argv0, append([]string{}, env...), &r.stderr
+	r.cmd.Args[0], r.cmd.Env, r.cmd.Stderr = argv0, append([]string{noSleep}, env...), &r.stderr
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {

@@ -42,7 +42,7 @@ func TestOneDiesTheOthersStay(t *testing.T) {
 	a, b := freeAddr(t), freeAddr(t)
 	r := start(t, nil, "test", "supervise", fmt.Sprintf("a=%s=serve", a), fmt.Sprintf("b=%s=serve", b))
 	r.waitLine("ready: a,b")
-	if got, want := r.waitLine("[a] env"), "[a] env [ONLY=a]"; got != want {
+	if got, want := r.waitLine("[a] env"), "[a] env [ONLY=a "+noSleep+"]"; got != want {
 		t.Errorf("a's environment line is %q, want %q", got, want)
 	}
 	killListener(t, a.String())
