@@ -18,6 +18,7 @@ const (
 func Run(r Request, deadline time.Time) (Response, error) {
 	b := &batch{
 		end:     deadline.Add(-min(lastWord, time.Until(deadline)/4)),
+		dial:    dial,
 		flows:   make(chan struct{}, MaxFlows),
 		results: make(map[string]Result, len(r.Attempts)),
 	}
@@ -53,6 +54,7 @@ func phases(attempts []Attempt) [][]Attempt {
 
 type batch struct {
 	end     time.Time
+	dial    func(Attempt, time.Time) Result
 	flows   chan struct{} // one token per socket that exists
 	results map[string]Result
 }
@@ -91,7 +93,7 @@ func (b *batch) attempt(a Attempt) Result {
 	done := make(chan Result, 1)
 	go func() {
 		defer func() { <-b.flows }() // a socket that is stuck keeps its token
-		done <- dial(a, start)
+		done <- b.dial(a, start)
 	}()
 	giveUp := time.NewTimer(a.Budget() + overrun)
 	defer giveUp.Stop()

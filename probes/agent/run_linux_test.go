@@ -168,3 +168,27 @@ func TestListeners(t *testing.T) {
 		t.Errorf("%v, want %v (on a little-endian machine)", got, want)
 	}
 }
+
+// A connect that is deaf to its budget, as on tsi, is given up, and its flow stays taken.
+func TestStuckDial(t *testing.T) {
+	stuck := make(chan struct{})
+	defer close(stuck)
+	b := &batch{
+		end: time.Now().Add(5 * time.Second), flows: make(chan struct{}, MaxFlows), results: make(map[string]Result),
+		dial: func(Attempt, time.Time) Result { <-stuck; return Result{} },
+	}
+	r := request(Attempt{BudgetMS: 50}, Attempt{BudgetMS: 50})
+	start := time.Now()
+	b.phase(r.Attempts)
+	if took := time.Since(start); took < 50*time.Millisecond || took > 2*time.Second {
+		t.Errorf("given up after %s", took)
+	}
+	for _, a := range r.Attempts {
+		if res := b.results[a.ID]; res.Observation != Filtered || res.Stage != StageConnect || res.ID != a.ID {
+			t.Errorf("%+v", res)
+		}
+	}
+	if n := len(b.flows); n != 2 {
+		t.Errorf("%d flows are taken, want 2", n)
+	}
+}
