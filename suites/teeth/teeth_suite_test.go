@@ -1,6 +1,7 @@
 package teeth_test
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -14,13 +15,19 @@ func TestTeeth(t *testing.T) {
 	RunSpecs(t, "teeth")
 }
 
-// liar is the path of an agent that claims that everything was denied, whatever happened.
-var liar string
+// idleLiar and busyLiar are paths of agents that claim denials: one dials nothing, the other dials and denies what it reached.
+var idleLiar, busyLiar string
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	liar = filepath.Join(GinkgoT().TempDir(), "liar")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", liar, "./liar")
+	idleLiar, busyLiar = buildLiar(ctx, ""), buildLiar(ctx, "1")
+})
+
+func buildLiar(ctx context.Context, dials string) string {
+	GinkgoHelper()
+	path := filepath.Join(GinkgoT().TempDir(), "liar")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-X main.dials="+dials, "-o", path, "./liar")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
-})
+	return path
+}
