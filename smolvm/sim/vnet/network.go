@@ -3,22 +3,235 @@
 package vnet
 
 import (
-	"errors"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
 	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// Prepare sets up the guest's end.
-func Prepare(cfg Config) ([]*os.File, error) {
-	return nil, errors.New("vnet: Prepare is not written yet")
+// nicID is the stack's only interface.
+const nicID = 1
+
+// Buffers of the stack's TCP endpoints, in bytes. The guest is a memory copy away,
+// so large ones buy nothing.
+const (
+	bufferMin     = 4 << 10
+	bufferDefault = 256 << 10
+	bufferMax     = 1 << 20
+)
+
+// Network is the host's end of one guest's network. Safe for concurrent use.
+type Network struct {
+	cfg    Config
+	dialer *dialer
+	denied *denials
+	stack  *stack.Stack
+	link   *link
+	served *served // nil on virtio-net
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	slots  chan struct{} // one for every live TCP flow
+	udp    datagrams
+
+	mu     sync.Mutex
+	closed bool
+	open   map[io.Closer]struct{} // ended by Close
+	work   sync.WaitGroup
+	conns  []*netlinkConn
 }
 
-// Network is the host's end of a guest's network.
-type Network struct{}
-
-// Serve runs the host's end.
+// Serve runs the host's end in the calling process, whose network namespace is
+// the host's, on the descriptors that [Prepare] returned in the guest's. It owns
+// them from the call on, error or not. Every denial it sees is a line to logf,
+// which must be safe for concurrent use; nil is silent.
 func Serve(cfg Config, files []*os.File, logf func(format string, args ...any)) (*Network, error) {
-	return nil, errors.New("vnet: Serve is not written yet")
+	return serve(&dialer{cfg: cfg}, files, logf)
 }
 
-// Close tears the network down.
-func (n *Network) Close() error { return nil }
+func serve(d *dialer, files []*os.File, logf func(string, ...any)) (n *Network, err error) {
+	defer closeFiles(files) // the network has duplicates
+	if logf == nil {
+		logf = func(string, ...any) {}
+	}
+	want := filesVirtioNet
+	if d.cfg.Backend == TSI {
+		want = filesTSI
+	}
+	if err := d.cfg.check(); err != nil {
+		return nil, err
+	}
+	if len(files) != want {
+		return nil, fmt.Errorf("vnet: backend %q takes %d descriptors, got %d", d.cfg.Backend, want, len(files))
+	}
+	n = &Network{
+		cfg: d.cfg, dialer: d, denied: newDenials(logf),
+		slots: make(chan struct{}, maxFlows), open: make(map[io.Closer]struct{}),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.udp.init(n)
+	if err := n.start(files); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Network) start(files []*os.File) (err error) {
+	var lo *os.File
+	if n.cfg.Backend == TSI {
+		lo = files[fileLoopback]
+		if err := n.followListeners(files); err != nil {
+			return err
+		}
+	}
+	if n.link, err = openLink(files[fileTUN], lo, n.accept); err != nil {
+		return err
+	}
+	return n.startStack()
+}
+
+// followListeners watches what the guest serves itself.
+func (n *Network) followListeners(files []*os.File) error {
+	for _, f := range []*os.File{files[fileRoute], files[fileDiag]} {
+		c, err := newNetlinkConn(f)
+		if err != nil {
+			return err
+		}
+		n.conns = append(n.conns, c)
+	}
+	n.served = newServed(n.conns[0], n.conns[1], n.denied.logf)
+	n.work.Go(func() { n.served.watch(n.ctx.Done()) })
+	return nil
+}
+
+// startStack makes a stack that takes every address for its own.
+func (n *Network) startStack() error {
+	n.stack = stack.New(stack.Options{
+		NetworkProtocols: []stack.NetworkProtocolFactory{
+			ipv4.NewProtocolWithOptions(ipv4.Options{AllowExternalLoopbackTraffic: true}),
+			ipv6.NewProtocolWithOptions(ipv6.Options{AllowExternalLoopbackTraffic: true}),
+		},
+		TransportProtocols: []stack.TransportProtocolFactory{
+			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
+		},
+	})
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: bufferMin, Default: bufferDefault, Max: bufferMax}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: bufferMin, Default: bufferDefault, Max: bufferMax}
+	sack := tcpip.TCPSACKEnabled(true)
+	forward := tcp.NewForwarder(n.stack, bufferDefault, 2*maxFlows, n.handleTCP)
+	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, forward.HandlePacket)
+	n.stack.SetTransportProtocolHandler(udp.ProtocolNumber, n.udp.handle)
+	for _, err := range []tcpip.Error{
+		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive),
+		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send),
+		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack),
+		n.stack.CreateNIC(nicID, n.link),
+		n.stack.SetPromiscuousMode(nicID, true),
+		n.stack.SetSpoofing(nicID, true),
+	} {
+		if err != nil {
+			return fmt.Errorf("vnet: start the stack: %s", err)
+		}
+	}
+	n.stack.SetRouteTable([]tcpip.Route{
+		{Destination: header.IPv4EmptySubnet, NIC: nicID},
+		{Destination: header.IPv6EmptySubnet, NIC: nicID},
+	})
+	return nil
+}
+
+// accept decides which of the guest's packets the stack gets to see.
+func (n *Network) accept(l *link, p packet) bool {
+	if p.dst.IsMulticast() || p.dst.IsUnspecified() || p.dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return false
+	}
+	switch p.proto {
+	case unix.IPPROTO_TCP:
+		return n.cfg.Backend != TSI || !p.opensTCP() || n.acceptTSI(l, p)
+	case unix.IPPROTO_UDP, unix.IPPROTO_FRAGMENT:
+		return true
+	default:
+		// A stack that takes every address for its own would answer every ping.
+		return n.cfg.Backend == VirtioNet && p.asksEcho() && (p.dst == gatewayV4 || p.dst == gatewayV6)
+	}
+}
+
+// acceptTSI answers for what only the guest's kernel could: a connect to a
+// listener of its own that has not been noticed yet goes back inside, and one
+// that leads nowhere is ENETUNREACH.
+func (n *Network) acceptTSI(l *link, p packet) bool {
+	to := p.to()
+	if loopbackOf(p.dst).Contains(p.dst) && n.served.claim(unix.IPPROTO_TCP, to) {
+		l.turnBack(p.raw)
+		return false
+	}
+	if !n.cfg.allows(p.dst) {
+		return true // for the stack to reset and to log
+	}
+	if _, err := n.dialer.route(to); err != nil {
+		l.send(unreachable(p))
+		return false
+	}
+	return true
+}
+
+// hold makes Close close c too; release undoes that. A network that is closed
+// already closes c at once.
+func (n *Network) hold(c io.Closer) (release func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		c.Close()
+		return func() {}
+	}
+	n.open[c] = struct{}{}
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.open, c)
+	}
+}
+
+// Close ends every flow and lets go of the guest's interface, which disappears.
+// It returns when nothing of the network runs any more. A second call does nothing.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	for c := range n.open {
+		c.Close()
+	}
+	n.mu.Unlock()
+	n.cancel()
+	if n.link != nil {
+		n.link.Close()
+		n.link.Wait()
+	}
+	if n.stack != nil {
+		n.stack.Close()
+	}
+	n.work.Wait()
+	if n.stack != nil {
+		n.stack.Wait()
+	}
+	for _, c := range n.conns {
+		c.Close()
+	}
+	return nil
+}

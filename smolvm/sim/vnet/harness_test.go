@@ -1,0 +1,341 @@
+//go:build linux
+
+package vnet
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == guestArg {
+		guestMain()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// A machine is a guest process with its network served by this one.
+type machine struct {
+	*Network
+	t       *testing.T
+	ctl     *os.File
+	in      *json.Decoder
+	mu      sync.Mutex
+	logged  []string
+	dialled []string
+}
+
+// boot starts a guest, or skips the test with what is missing.
+func boot(t *testing.T, cfg Config) *machine {
+	t.Helper()
+	if cfg.Machine == "" {
+		cfg.Machine = "m"
+	}
+	m := &machine{t: t, ctl: spawn(t)}
+	if err := json.NewEncoder(m.ctl).Encode(cfg); err != nil {
+		t.Fatal(err)
+	}
+	files := m.receive()
+	d := &dialer{cfg: cfg, dialled: func(network string, to netip.AddrPort) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.dialled = append(m.dialled, network+" "+to.String())
+	}}
+	n, err := serve(d, files, func(format string, args ...any) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.logged = append(m.logged, fmt.Sprintf(format, args...))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Network = n
+	m.in = json.NewDecoder(m.ctl)
+	t.Cleanup(func() { n.Close() })
+	return m
+}
+
+// spawn starts the guest process and returns the control socket.
+func spawn(t *testing.T) *os.File {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "control")
+	defer theirs.Close()
+	cmd := exec.Command("/proc/self/exe", guestArg)
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	if err := cmd.Start(); err != nil {
+		ours.Close()
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSPC) {
+			t.Skipf("user and network namespaces are refused here: %v", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ours.Close()
+		_ = cmd.Wait()
+	})
+	return ours
+}
+
+// receive takes the descriptors that the guest prepared.
+func (m *machine) receive() []*os.File {
+	m.t.Helper()
+	raw, err := m.ctl.SyscallConn()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	buf, oob := make([]byte, 4096), make([]byte, 256)
+	var n, oobn int
+	_ = raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	var o outcome
+	if err != nil || json.Unmarshal(buf[:n], &o) != nil {
+		m.t.Fatalf("guest said %q: %v", buf[:n], err)
+	}
+	if strings.Contains(o.Problem, tunPath) {
+		m.t.Skip(o.Problem)
+	}
+	if o.Problem != "" {
+		m.t.Fatal(o.Problem)
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(msgs) != 1 {
+		m.t.Fatalf("descriptors: %v", err)
+	}
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var files []*os.File
+	for _, fd := range fds {
+		files = append(files, os.NewFile(uintptr(fd), fmt.Sprint("file ", len(files))))
+	}
+	return files
+}
+
+// do has the guest carry one order out.
+func (m *machine) do(o order) outcome {
+	m.t.Helper()
+	if err := json.NewEncoder(m.ctl).Encode(o); err != nil {
+		m.t.Fatal(err)
+	}
+	var r outcome
+	if err := m.in.Decode(&r); err != nil {
+		m.t.Fatalf("guest is gone: %v", err)
+	}
+	return r
+}
+
+func (m *machine) log() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return strings.Join(m.logged, "\n")
+}
+
+func (m *machine) dials() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string{}, m.dialled...)
+}
+
+// A canary answers on the host, and knows what it was told.
+type canary struct {
+	name string
+	addr netip.AddrPort
+	mu   sync.Mutex
+	saw  map[string]bool
+}
+
+// listenHost starts a TCP canary that answers "name line".
+func listenHost(t *testing.T, name, addr string) *canary {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skipf("cannot listen on %s: %v", addr, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c := &canary{name: name, addr: l.Addr().(*net.TCPAddr).AddrPort(), saw: make(map[string]bool)}
+	go serveLines(l, c.answer)
+	return c
+}
+
+func serveLines(l net.Listener, answer func(net.Conn)) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go answer(conn)
+	}
+}
+
+func (c *canary) answer(conn net.Conn) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return
+	}
+	c.note(strings.TrimSpace(line))
+	_, _ = fmt.Fprintf(conn, "%s %s\n", c.name, strings.TrimSpace(line))
+}
+
+func (c *canary) note(nonce string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.saw[nonce] = true
+}
+
+func (c *canary) sighted(nonce string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.saw[nonce]
+}
+
+// listenHostUDP starts a UDP canary that answers "name datagram", or as many
+// bytes as it was sent if that is more than a line.
+func listenHostUDP(t *testing.T, name, addr string) *canary {
+	t.Helper()
+	l, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		t.Skipf("cannot listen on %s: %v", addr, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c := &canary{name: name, addr: l.LocalAddr().(*net.UDPAddr).AddrPort(), saw: make(map[string]bool)}
+	go func() {
+		buf := make([]byte, 1<<16)
+		for {
+			n, from, err := l.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if n > 1000 {
+				_, _ = l.WriteTo(buf[:n], from)
+				continue
+			}
+			c.note(string(buf[:n]))
+			_, _ = l.WriteTo([]byte(name+" "+string(buf[:n])), from)
+		}
+	}()
+	return c
+}
+
+// listenEcho starts a TCP server that echoes until the end and then ends.
+func listenEcho(t *testing.T, addr string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skipf("cannot listen on %s: %v", addr, err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go serveLines(l, func(c net.Conn) {
+		defer c.Close()
+		_, _ = io.Copy(c, c)
+	})
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// A world stands for everything that is not this host.
+type world struct {
+	canary
+	path  string
+	flows []worldFlow
+}
+
+func listenWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{path: filepath.Join(t.TempDir(), "world"), canary: canary{name: "world", saw: make(map[string]bool)}}
+	l, err := net.Listen("unix", w.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go serveLines(l, w.serve)
+	return w
+}
+
+func (w *world) serve(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	line, err := in.ReadBytes('\n')
+	var f worldFlow
+	if err != nil || json.Unmarshal(line, &f) != nil {
+		return
+	}
+	w.mu.Lock()
+	w.flows = append(w.flows, f)
+	w.mu.Unlock()
+	if f.Network == "udp" {
+		framed := &framedConn{Conn: conn, in: in}
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := framed.Read(buf)
+			if err != nil {
+				return
+			}
+			w.note(string(buf[:n]))
+			_, _ = framed.Write([]byte("world " + string(buf[:n])))
+		}
+	}
+	nonce, err := in.ReadString('\n')
+	if err != nil {
+		return
+	}
+	w.note(strings.TrimSpace(nonce))
+	_, _ = fmt.Fprintf(conn, "world %s\n", strings.TrimSpace(nonce))
+}
+
+// prefixes parses a policy.
+func prefixes(texts ...string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, s := range texts {
+		list = append(list, netip.MustParsePrefix(s))
+	}
+	return list
+}
+
+// wantErrno fails unless o failed in step with errno, and quickly.
+func wantErrno(t *testing.T, o outcome, step string, errno syscall.Errno) {
+	t.Helper()
+	if o.Step != step || o.Errno != errno {
+		t.Errorf("got %q, want %s: %s", o, step, unix.ErrnoName(errno))
+	}
+	if o.Elapsed > 100*time.Millisecond {
+		t.Errorf("took %v, want less than 100ms", o.Elapsed)
+	}
+}
+
+func wantData(t *testing.T, o outcome, data string) {
+	t.Helper()
+	if o.Errno != 0 || o.Problem != "" || o.Data != data {
+		t.Errorf("got %q (%d, %s), want %q", o, o.Errno, o.Problem, data)
+	}
+}
