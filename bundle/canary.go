@@ -110,7 +110,8 @@ func (y *Canary) fail(err error) {
 // Addr is where the canary listens.
 func (y *Canary) Addr() netip.AddrPort { return y.addr }
 
-// Sightings are the nonces that have arrived so far, oldest first. They stay after Close.
+// Sightings are the nonces that have arrived so far, oldest first. One that has just been answered may still be on its way
+// from the container; after a Close without an error all are there.
 func (y *Canary) Sightings() []echo.Sighting {
 	y.mu.Lock()
 	defer y.mu.Unlock()

@@ -55,36 +55,6 @@ func (c *Container) Echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce)
 	return echo.ParseResponse(out)
 }
 
-// Sightings are the echoes the bundle's daemons have answered so far, oldest first, Run's own among them. A daemon logs an
-// echo before it answers; until the engine has stored the line a few milliseconds can pass.
-func (c *Container) Sightings(ctx context.Context) ([]echo.Sighting, error) {
-	log, err := c.log(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return parseSightings(string(log)), nil
-}
-
-// parseSightings reads the sightings out of PID 1's log; lines of another kind are passed over.
-func parseSightings(log string) []echo.Sighting {
-	var out []echo.Sighting
-	for line := range strings.Lines(log) {
-		rest, ok := strings.CutPrefix(line, "[")
-		if !ok {
-			continue
-		}
-		name, text, ok := strings.Cut(rest, "] ")
-		if !ok {
-			continue
-		}
-		var s echo.Sighting
-		if json.Unmarshal([]byte(text), &s) == nil && s.Nonce.Valid() && s.Name == name {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // log is all that PID 1 has logged.
 func (c *Container) log(ctx context.Context) ([]byte, error) {
 	_, cli, err := connect(ctx)

@@ -24,7 +24,7 @@ func prefixes(list ...string) []netip.Prefix {
 
 func nothing() ([]occupied, error) { return nil, nil }
 
-var errOverlap = errors.New("Error response from daemon: Pool overlaps with other one on this address space")
+var errOverlap = errors.New("daemon: Pool overlaps with other one on this address space")
 
 func TestPick(t *testing.T) {
 	vpn := func() ([]occupied, error) {

@@ -128,19 +128,8 @@ func (s settings) env() map[string]string {
 		wire.EnvAllow:        strings.Join(s.allow, ","),
 		wire.EnvProxyListen:  s.listen[wire.Proxy].String(),
 		wire.EnvEgressListen: hop.String(),
-		wire.EnvUpstream:     (&url.URL{Scheme: "http", Host: fromInside(hop).String()}).String(),
+		wire.EnvUpstream:     (&url.URL{Scheme: "http", Host: wire.FromInside(hop).String()}).String(),
 	}
-}
-
-// fromInside is where to dial, in the container, what listens on a.
-func fromInside(a netip.AddrPort) netip.AddrPort {
-	switch a.Addr() {
-	case netip.IPv4Unspecified():
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
-	case netip.IPv6Unspecified():
-		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
-	}
-	return a
 }
 
 // ports maps every selected daemon we know to where it listens.

@@ -22,7 +22,7 @@ const canaryName = "canary"
 func canary(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout io.Writer) error {
 	flags := newFlags("canary")
 	listen := flags.String("listen", "0.0.0.0:0", "ip:port, port 0 = a free one")
-	if err := parseFlags(flags, args, 0); err != nil {
+	if err := noArgs(flags, args); err != nil {
 		return err
 	}
 	at, err := netip.ParseAddrPort(*listen)

@@ -41,7 +41,7 @@ func TestBothDaemonsForReal(t *testing.T) {
 // noForeignEnv fails if a process that listens on one of at has key in its environment.
 func noForeignEnv(t *testing.T, key string, at ...netip.AddrPort) {
 	t.Helper()
-	ls, err := listeners("/proc")
+	ls, err := listeners()
 	if err != nil {
 		t.Skipf("needs /proc: %v", err)
 	}
@@ -136,7 +136,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"listeners"}, exitOK},
 		{[]string{"listeners", "-o", "json"}, exitOK},
 		{[]string{"listeners", "-o", "xml"}, exitUsage},
+		{[]string{"dial"}, exitUsage},
 		{[]string{"dial", "127.0.0.1"}, exitUsage},
+		{[]string{"dial", "127.0.0.1", string(testNonce)}, exitUsage},
+		{[]string{"listeners", "x"}, exitUsage},
 		{[]string{"dial", "127.0.0.1:1", "short"}, exitUsage},
 		{[]string{"dial", freeAddr(t).String(), string(testNonce)}, exitFailed},
 		{[]string{"canary", "--listen", "x"}, exitUsage},

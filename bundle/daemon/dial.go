@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -43,29 +44,55 @@ func askEcho(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply
 	return r, nil
 }
 
-// dial is `bottle-bundle dial [--timeout D] ADDR NONCE`.
+// dial is `bottle-bundle dial [--timeout D] ADDR NONCE [ADDR NONCE]...`: it prints the answers, one line each, in this order.
 func dial(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := newFlags("dial")
 	timeout := flags.Duration("timeout", defaultDial, "bound of the whole exchange")
-	if err := parseFlags(flags, args, 2); err != nil {
+	if err := parseFlags(flags, args); err != nil {
 		return err
 	}
-	addr, err := netip.ParseAddrPort(flags.Arg(0))
+	calls, err := parseCalls(flags.Args())
 	if err != nil {
-		return usagef("dial: %q is not ip:port", flags.Arg(0))
-	}
-	n := echo.Nonce(flags.Arg(1))
-	if !n.Valid() {
-		return usagef("dial: %q is not a nonce of 32 hex digits", flags.Arg(1))
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
-	r, err := askEcho(ctx, addr, n)
-	if err != nil {
-		return fmt.Errorf("dial: %w", err)
+	var errs []error
+	for _, c := range calls {
+		r, err := askEcho(ctx, c.addr, c.nonce)
+		if err == nil {
+			_, err = stdout.Write(echo.Line(r))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("dial: %w", err))
+		}
 	}
-	_, err = stdout.Write(echo.Line(r))
-	return err
+	return errors.Join(errs...)
+}
+
+// A call is one echo to ask for.
+type call struct {
+	addr  netip.AddrPort
+	nonce echo.Nonce
+}
+
+func parseCalls(args []string) ([]call, error) {
+	if len(args) == 0 || len(args)%2 != 0 {
+		return nil, usagef("dial takes pairs of ADDR and NONCE, got %q", args)
+	}
+	var out []call
+	for pair := range slices.Chunk(args, 2) {
+		addr, err := netip.ParseAddrPort(pair[0])
+		if err != nil {
+			return nil, usagef("dial: %q is not ip:port", pair[0])
+		}
+		n := echo.Nonce(pair[1])
+		if !n.Valid() {
+			return nil, usagef("dial: %q is not a nonce of 32 hex digits", pair[1])
+		}
+		out = append(out, call{addr, n})
+	}
+	return out, nil
 }
 
 func newFlags(name string) *flag.FlagSet {
@@ -74,16 +101,24 @@ func newFlags(name string) *flag.FlagSet {
 	return f
 }
 
-// parseFlags reads args and wants exactly n positional ones.
-func parseFlags(f *flag.FlagSet, args []string, n int) error {
+// parseFlags reads args; what is left of them is flags' Args.
+func parseFlags(f *flag.FlagSet, args []string) error {
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
 		return usagef("%s: %v", f.Name(), err)
 	}
-	if f.NArg() != n {
-		return usagef("%s takes %d arguments, got %q", f.Name(), n, f.Args())
+	return nil
+}
+
+// noArgs is parseFlags for a subcommand without positional arguments.
+func noArgs(f *flag.FlagSet, args []string) error {
+	if err := parseFlags(f, args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return usagef("%s takes no arguments, got %q", f.Name(), f.Args())
 	}
 	return nil
 }

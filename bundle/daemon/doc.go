@@ -4,7 +4,7 @@
 //	bottle-bundle                      PID 1: start what BOTTLE_BUNDLE_DAEMONS names, supervise, end on SIGTERM
 //	bottle-bundle daemon proxy|egress  one daemon, as PID 1 starts it
 //	bottle-bundle listeners [-o json]  what listens where in this network namespace
-//	bottle-bundle dial ADDR NONCE      dial a canary and print its answer; exit 0 only if it echoed the nonce
+//	bottle-bundle dial ADDR NONCE ...  dial canaries and print their answers; exit 0 only if each echoed its nonce
 //	bottle-bundle canary [--listen A]  an echo listener until standard input ends
 //
 // Each daemon is a process of its own, so that the death of one is a real death and its environment holds only what it needs.

@@ -20,6 +20,8 @@ import (
 	"bottle.internal/bundle/internal/wire"
 )
 
+const procfs = "/proc"
+
 // States of proc(5)'s /proc/net files: a listening TCP socket, and a UDP socket without a peer.
 const (
 	tcpListen = "0A"
@@ -30,13 +32,13 @@ const (
 func printListeners(args []string, stdout io.Writer) error {
 	flags := newFlags("listeners")
 	format := flags.String("o", "table", "table or json")
-	if err := parseFlags(flags, args, 0); err != nil {
+	if err := noArgs(flags, args); err != nil {
 		return err
 	}
 	if *format != "table" && *format != "json" {
 		return usagef("listeners: unknown format %q (known: table, json)", *format)
 	}
-	ls, err := listeners("/proc")
+	ls, err := listeners()
 	if err != nil {
 		return fmt.Errorf("listeners: %w", err)
 	}
@@ -51,12 +53,12 @@ func printListeners(args []string, stdout io.Writer) error {
 	return w.Flush()
 }
 
-// listeners reads what listens in the network namespace of the process that reads proc.
-func listeners(proc string) ([]wire.Listener, error) {
+// listeners reads what listens in this process' network namespace.
+func listeners() ([]wire.Listener, error) {
 	out := []wire.Listener{} // prints as [] rather than null
-	holders := holders(proc)
+	held := holders()
 	for _, network := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		f, err := os.Open(filepath.Join(proc, "net", network))
+		f, err := os.Open(filepath.Join(procfs, "net", network))
 		if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(network, "6") {
 			continue // a kernel without IPv6
 		}
@@ -69,7 +71,7 @@ func listeners(proc string) ([]wire.Listener, error) {
 			return nil, fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		for _, s := range socks {
-			h := holders[s.inode]
+			h := held[s.inode]
 			out = append(out, wire.Listener{Network: network, Addr: s.addr, PID: h.pid, Command: h.command})
 		}
 	}
@@ -132,9 +134,9 @@ type holder struct {
 }
 
 // holders maps socket inodes to the processes that hold them, as far as this process may see.
-func holders(proc string) map[string]holder {
+func holders() map[string]holder {
 	out := map[string]holder{}
-	dirs, _ := filepath.Glob(filepath.Join(proc, "[0-9]*"))
+	dirs, _ := filepath.Glob(filepath.Join(procfs, "[0-9]*"))
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
 		if err != nil {

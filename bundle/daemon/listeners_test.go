@@ -96,7 +96,7 @@ func TestListenersSeesOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer udp.Close()
-	ls, err := listeners("/proc")
+	ls, err := listeners()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,9 +71,8 @@ func (r *reaper) reap() {
 // start starts c with its output going to out, which it closes in this process.
 func (r *reaper) start(c Child, out *os.File) (*process, error) {
 	defer out.Close()
-	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
-	cmd.Env = append([]string{}, c.Env...) // never nil: that would be ours
-	cmd.Stdout, cmd.Stderr = out, out
+	env := append([]string{}, c.Env...) // never nil: that would be ours
+	cmd := &exec.Cmd{Path: c.Argv[0], Args: c.Argv, Env: env, Stdout: out, Stderr: out}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := cmd.Start(); err != nil {

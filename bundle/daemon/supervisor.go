@@ -31,7 +31,7 @@ var errAllEnded = errors.New("every daemon has ended")
 // A Child is one daemon to supervise.
 type Child struct {
 	Name string         // prefixes its log lines
-	Argv []string       // program and arguments
+	Argv []string       // program, by its path, and arguments
 	Env  []string       // its whole environment, nothing is added; nil = empty
 	Echo netip.AddrPort // where it answers its own echo once it is up
 }
@@ -116,7 +116,7 @@ func (s *Supervisor) answers(ctx context.Context, c Child, p *process) error {
 	defer tick.Stop()
 	for {
 		n := echo.NewNonce()
-		reply, err := askEcho(ctx, fromInside(c.Echo), n)
+		reply, err := askEcho(ctx, wire.FromInside(c.Echo), n)
 		switch {
 		case err == nil && reply.Name == c.Name && (s.Secret == (echo.Secret{}) || s.Secret.Verify(n, reply)):
 			return nil
@@ -131,17 +131,6 @@ func (s *Supervisor) answers(ctx context.Context, c Child, p *process) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// fromInside is where to dial what listens on a: an unspecified address is reached on loopback.
-func fromInside(a netip.AddrPort) netip.AddrPort {
-	switch a.Addr() {
-	case netip.IPv4Unspecified():
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
-	case netip.IPv6Unspecified():
-		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
-	}
-	return a
 }
 
 // watch logs every end until ctx is over or nothing is left.

@@ -134,7 +134,7 @@ func childrenOf(t *testing.T, pid int) []string {
 // killListener kills the process that listens on addr.
 func killListener(t *testing.T, addr string) {
 	t.Helper()
-	ls, err := listeners("/proc")
+	ls, err := listeners()
 	if err != nil {
 		t.Skipf("finding the process needs /proc: %v", err)
 	}

@@ -54,3 +54,14 @@ type Listener struct {
 type CanaryUp struct {
 	Listen netip.AddrPort `json:"listen"`
 }
+
+// FromInside is where to dial, in the container, what listens on a: an unspecified address is reached on loopback.
+func FromInside(a netip.AddrPort) netip.AddrPort {
+	switch a.Addr() {
+	case netip.IPv4Unspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	case netip.IPv6Unspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return a
+}
