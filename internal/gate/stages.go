@@ -32,8 +32,13 @@ func (g *gate) unit() stage.Stage {
 			return tally.Tally{}, err
 		}
 		args := append([]string{"-timeout=" + unitLimit.String()}, append(g.race, packages...)...)
-		return goTest(ctx, w, g.root, g.engine.Env(), args...)
+		return goTest(ctx, w, g.root, append(g.engine.Env(), g.evidence("unit")), args...)
 	}}
+}
+
+// evidence is the setting that says where a stage's failed bottles leave theirs.
+func (g *gate) evidence(stage string) string {
+	return "BOTTLE_ARTIFACTS=" + filepath.Join(g.artifacts, stage)
 }
 
 func (g *gate) unitPackages(ctx context.Context) ([]string, error) {
@@ -137,7 +142,7 @@ func (g *gate) consumer() stage.Stage {
 		if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600); err != nil {
 			return tally.Tally{}, err
 		}
-		env := append(g.engine.Env(), "BOTTLE_REQUIRE=1", "GOFLAGS=", "GOWORK=off")
+		env := append(g.engine.Env(), g.evidence("consumer"), "BOTTLE_REQUIRE=1", "GOFLAGS=", "GOWORK=off")
 		if err := proc.Run(ctx, w, dir, env, "go", "mod", "edit", "-replace="+g.module+"="+g.root); err != nil {
 			return tally.Tally{}, err
 		}

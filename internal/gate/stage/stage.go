@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -105,8 +106,12 @@ func (r *Run) finish() int {
 	return 0
 }
 
-// reasonLines bounds what the account repeats of a reason; all of it was printed where it happened.
-const reasonLines = 12
+// firstLines and lastLines bound what the account repeats of a reason, all of which was printed where it happened: a panic says at
+// its beginning what is wrong, a test that logs much at its end.
+const (
+	firstLines = 6
+	lastLines  = 8
+)
 
 func (r *Run) cases(word string, cases []tally.Case) {
 	if len(cases) == 0 {
@@ -118,8 +123,8 @@ func (r *Run) cases(word string, cases []tally.Case) {
 		if c.Reason == "" {
 			lines = []string{"no reason given"}
 		}
-		if len(lines) > reasonLines {
-			lines = append(lines[:reasonLines], "…")
+		if len(lines) > firstLines+lastLines {
+			lines = slices.Concat(lines[:firstLines], []string{"…"}, lines[len(lines)-lastLines:])
 		}
 		_, _ = fmt.Fprintf(r.Out, "  %s\n      %s\n", c, strings.Join(lines, "\n      "))
 	}

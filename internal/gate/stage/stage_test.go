@@ -59,6 +59,15 @@ func TestTheAccount(t *testing.T) {
 	}
 }
 
+func TestALongReasonKeepsBothEnds(t *testing.T) {
+	var long tally.Tally
+	long.Fail("unit", "TestWalls", "panic: first"+strings.Repeat("\nmiddle", 50)+"\nwalls_test.go:9: last")
+	_, out, _ := run(t.Context(), tests("unit", long, nil))
+	if n := strings.Count(out, "middle"); !strings.Contains(out, "panic: first\n") || !strings.Contains(out, "walls_test.go:9: last\n") || n != 12 {
+		t.Errorf("%d lines of the middle:\n%s", n, out)
+	}
+}
+
 func TestOnlySkipsIsAFailure(t *testing.T) {
 	var all tally.Tally
 	all.Skip("smoke", "hello", "needs smolvm")

@@ -1,8 +1,10 @@
 package suite
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -35,12 +37,14 @@ func each(bottles []Bottle, of func(Bottle) string) string {
 	return strings.Join(parts, ", ")
 }
 
-// BrokenTable writes each broken bottle with the verdict it got.
+// BrokenTable writes each broken bottle with the verdict it got, in the order of their names: specs run in a random one.
 func BrokenTable(out io.Writer, results []Result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "\nbroken bottle\tclaim\tpersonality\tverdict\treason")
 	for _, r := range results {
-		for _, b := range r.Broken {
+		for _, b := range slices.SortedStableFunc(slices.Values(r.Broken), func(a, b Broken) int {
+			return cmp.Or(cmp.Compare(a.Mutant, b.Mutant), cmp.Compare(a.Spec, b.Spec))
+		}) {
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.Mutant, b.Spec, b.Personality, b.Verdict, strings.Join(strings.Fields(b.Reason), " "))
 		}
 	}
