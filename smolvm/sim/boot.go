@@ -1,0 +1,159 @@
+//go:build linux
+
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"bottle.internal/internal/owner"
+	"bottle.internal/smolvm/sim/vnet"
+)
+
+// The hidden commands of the processes that make a machine. A supervisor is found in /proc by the first.
+const (
+	hiddenBoot   = "_boot-vm"
+	hiddenHelper = "_helper"
+	hiddenInit   = "_init"
+)
+
+// The descriptors a supervisor is started with.
+const (
+	fdReady = 3 // pipe: one bootReport
+	fdLock  = 4 // vm.lock, locked for as long as the supervisor lives
+)
+
+// readyTimeout is smolvm's, fixed in every release (manager.rs).
+const readyTimeout = 30 * time.Second
+
+// A bootConfig is all a supervisor knows: it has no environment, and no command line but the path of this.
+type bootConfig struct {
+	Machine     string       `json:"machine"`
+	Release     string       `json:"release"`
+	Dir         string       `json:"dir"`
+	Faults      faults       `json:"faults,omitempty"`
+	Network     *vnet.Config `json:"network,omitempty"` // nil = lo only
+	Nameservers []string     `json:"nameservers,omitempty"`
+	DenialLog   bool         `json:"denial_log,omitempty"`
+}
+
+// A bootReport is what a supervisor says when its machine is up, or why it is not.
+type bootReport struct {
+	Owner owner.ID `json:"owner,omitempty"`
+	Error string   `json:"error,omitempty"`
+}
+
+// bootConfig captures what the environment of start says about the machine's whole life.
+func (s *session) bootConfig(m machine) (bootConfig, error) {
+	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults, DenialLog: s.DenialLog}
+	network, err := s.network(m.record, s.env)
+	if err != nil {
+		return c, err
+	}
+	if network != nil && network.World != vnet.WorldNone && network.World != vnet.WorldOpen {
+		if network.World, err = filepath.Abs(network.World); err != nil {
+			return c, configError("SMOLVM_SIM_WORLD", "%w", err)
+		}
+	}
+	if network != nil && s.faults.has(faultAllowlistIgnored) {
+		network.Restrict, network.Allow = false, nil
+	}
+	c.Nameservers = s.nameservers(network)
+	if s.faults.has(faultNoNetwork) {
+		network = nil
+	}
+	c.Network = network
+	return c, nil
+}
+
+// boot starts the machine's supervisor and waits until its guest answers. lock is held; the supervisor keeps it.
+func (s *session) boot(m machine, lock vmLock) (owner.ID, error) {
+	config, err := s.bootConfig(m)
+	if err != nil {
+		return "", err
+	}
+	if err := m.writeBootFiles(config); err != nil {
+		return "", agentError("start machine", "%w", err)
+	}
+	ready, theirs, err := os.Pipe()
+	if err != nil {
+		return "", agentError("start machine", "%w", err)
+	}
+	defer ready.Close()
+	cmd, err := m.spawn(theirs, lock)
+	theirs.Close()
+	if err != nil {
+		return "", agentError("start machine", "%w", err)
+	}
+	report, err := awaitReady(ready)
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return "", agentError("start machine", "%w", m.startupError(err))
+	}
+	if report.Error != "" {
+		_ = cmd.Wait()
+		return "", agentError("start machine", "%s", report.Error)
+	}
+	return report.Owner, cmd.Process.Release()
+}
+
+func (m machine) writeBootFiles(c bootConfig) error {
+	_ = os.Remove(m.file(fileStartupError))
+	if err := os.WriteFile(m.file(fileName), []byte(m.Name), 0o600); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(m.file(fileBoot), b, 0o600)
+}
+
+// spawn starts the supervisor: a session of its own, no environment, no descriptor but its two and the log.
+func (m machine) spawn(ready *os.File, lock vmLock) (*exec.Cmd, error) {
+	console, err := os.OpenFile(m.file(fileConsole), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer console.Close()
+	cmd := &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenBoot, m.file(fileBoot)},
+		Env: []string{}, Dir: "/", Stdout: console, Stderr: console,
+		ExtraFiles:  []*os.File{ready, lock.file},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	return cmd, cmd.Start()
+}
+
+var errNotReady = errors.New("agent operation failed: wait for ready: agent did not become ready within 30 seconds")
+
+func awaitReady(ready *os.File) (bootReport, error) {
+	var report bootReport
+	if err := ready.SetReadDeadline(time.Now().Add(readyTimeout)); err != nil {
+		return report, err
+	}
+	err := json.NewDecoder(ready).Decode(&report)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return report, errNotReady
+	}
+	if err != nil {
+		return report, fmt.Errorf("the boot process ended early: %w", err)
+	}
+	return report, nil
+}
+
+// startupError prefers what the supervisor wrote down over how its end looked from outside.
+func (m machine) startupError(err error) error {
+	if b, _ := os.ReadFile(m.file(fileStartupError)); len(b) > 0 {
+		return errors.New(strings.TrimSpace(string(b)))
+	}
+	return err
+}

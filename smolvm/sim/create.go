@@ -1,0 +1,95 @@
+//go:build linux
+
+package sim
+
+import (
+	"strconv"
+	"time"
+)
+
+// The sizes of a machine whose command line names none (smolvm v0.8.0 machine.rs).
+const (
+	defaultCPUs      = 4
+	defaultMemoryMiB = 8192
+)
+
+// runCreate writes a record and nothing else: a machine's disk is made at its first start.
+func runCreate(s *session, g grammar, a arguments) (int, error) {
+	if len(a.rest) > 0 {
+		return 0, unsimulatedError("a workload after --")
+	}
+	name := s.machineName(a, "")
+	if name == "" {
+		name = randomName()
+	}
+	r, err := newRecord(name, g, a)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.store().insert(r); err != nil {
+		return 0, err
+	}
+	s.say("Created machine: %s", r.Name)
+	s.say("  CPUs: %d, Memory: %d MiB", r.CPUs, r.MemoryMiB)
+	s.say("")
+	s.say("Use 'smolvm machine start --name %s' to start the machine", r.Name)
+	s.say("Then use 'smolvm machine exec --name %s -- <command>' to run commands", r.Name)
+	return 0, nil
+}
+
+func newRecord(name string, g grammar, a arguments) (record, error) {
+	r := record{
+		Name: name, CreatedAt: time.Now().Unix(), State: stateCreated,
+		CPUs: defaultCPUs, MemoryMiB: defaultMemoryMiB,
+		Env: environment(a.all("env")), Workdir: a.one("workdir", ""),
+		Network: a.has("net"), Backend: a.one("net-backend", ""),
+	}
+	if err := checkName(name); err != nil {
+		return r, err
+	}
+	var err error
+	if r.CPUs, err = count(g, a, "cpus", defaultCPUs); err != nil {
+		return r, err
+	}
+	if r.MemoryMiB, err = count(g, a, "mem", defaultMemoryMiB); err != nil {
+		return r, err
+	}
+	if r.Labels, err = labels(g, a.all("label")); err != nil {
+		return r, err
+	}
+	return r, r.setPolicy(a)
+}
+
+// setPolicy reads the egress flags, each of which turns the network on.
+func (r *record) setPolicy(a arguments) error {
+	for _, c := range a.all("allow-cidr") {
+		p, err := parseCIDR(c)
+		if err != nil {
+			return err
+		}
+		r.Allow = append(r.Allow, p.String())
+	}
+	if a.has("outbound-localhost-only") {
+		r.Allow = append(r.Allow, "127.0.0.0/8", "::1/128")
+	}
+	if len(r.Allow) > 0 {
+		r.Policy, r.Network = true, true
+	}
+	return nil
+}
+
+// count reads a positive number, def where the option was not given.
+func count(g grammar, a arguments, long string, def int) (int, error) {
+	if !a.has(long) {
+		return def, nil
+	}
+	text := a.one(long, "")
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, g.invalid(long, text, "invalid digit found in string")
+	}
+	if n == 0 {
+		return 0, configError("create machine", "--%s must be at least 1", long)
+	}
+	return int(n), nil
+}

@@ -1,0 +1,91 @@
+//go:build linux
+
+package sim
+
+// features are the values in which releases differ. Flags that merely appear or vanish carry their own since and until in
+// the option tables (grammars.go), JSON fields in machineFields (report.go).
+type features struct {
+	Release release
+
+	NameFlag           bool // create, delete, data-dir take --name instead of a positional NAME
+	StopUnknownFails   bool // stop of an unknown machine is an error
+	StatusPrintsState  bool // the text status prints the state word instead of "not running"
+	DeleteStops        bool // delete stops a running machine first
+	ReapsOrphans       bool // start and stop kill a supervisor that lost its record
+	SignalAsShell      bool // a bare command killed by signal s exits 128+s instead of 255
+	OverflowFails      bool // more than execOutputCap of buffered output is an error instead of a truncation
+	DataDirVariable    bool // SMOLVM_DATA_DIR relocates HOME
+	FloorVariable      bool // SMOLVM_EGRESS_FLOOR is honoured
+	FleetVariables     bool // SMOLVM_PUBLISH_ADDR and SMOLVM_EGRESS_ALLOW_PRIVATE are honoured
+	DenialLog          bool // egress-denials.log in the VM directory
+	VirtioEnforces     bool // virtio-net can carry a policy at all
+	PolicyNeedsVirtio  bool // a policy selects virtio-net, and an explicit tsi next to one is refused
+	HostGateway        bool // virtio-net: the gateway's address is the host's loopback
+	UnreachableIsFast  bool // virtio-net: an allowed but dead destination is reset at once
+	TSIFloor           bool // the floor holds on TSI too
+	VirtioFloor        floor
+	Resolver           resolver // what a TSI policy lets through besides the list
+	DeleteErrorsMatter bool     // a VM directory that cannot be removed keeps the record and fails
+}
+
+// A floor is what the relay denies whatever the allowlist says.
+type floor string
+
+const (
+	floorOff      floor = "off"
+	floorMetadata floor = "metadata" // link-local only
+	floorStrict   floor = "strict"   // link-local, loopback, private, shared and unspecified addresses
+)
+
+// A resolver names the address that a TSI policy adds to the allowlist so that names resolve.
+type resolver string
+
+const (
+	resolverFixed resolver = "1.1.1.1" // ensure_dns_in_cidrs of v0.8.0
+	resolverHost  resolver = "host"    // first nameserver of the host that is not loopback, else 1.1.1.1
+)
+
+// A difference is one row: from this release on, this holds.
+type difference struct {
+	since release
+	why   string
+	apply func(*features)
+}
+
+// baseline is v0.8.0.
+var baseline = features{VirtioFloor: floorOff, Resolver: resolverFixed}
+
+// differences is ordered by release; featuresOf applies every row up to the one asked for.
+var differences = []difference{
+	{release{0, 8, 1}, "stop of an unknown machine becomes an error", func(f *features) { f.StopUnknownFails = true }},
+	{release{0, 8, 1}, "#323 delete stops a running VM first", func(f *features) { f.DeleteStops = true }},
+	{release{0, 8, 1}, "bare exec: a signal is 128+n", func(f *features) { f.SignalAsShell = true }},
+	{release{0, 8, 1}, "a TSI policy lets the host's resolver through", func(f *features) { f.Resolver = resolverHost }},
+	{release{1, 0, 0}, "status prints the real state word", func(f *features) { f.StatusPrintsState = true }},
+	{release{1, 0, 0}, "bare exec: over 11 MiB is an error", func(f *features) { f.OverflowFails = true }},
+	{release{1, 0, 2}, "create and delete take -n/--name", func(f *features) { f.NameFlag = true }},
+	{release{1, 0, 2}, "#372 virtio-net enforces a policy when selected", func(f *features) { f.VirtioEnforces = true }},
+	{release{1, 0, 4}, "#389 virtio-net floor denies private addresses", func(f *features) { f.VirtioFloor = floorStrict }},
+	{release{1, 0, 4}, "SMOLVM_PUBLISH_ADDR, SMOLVM_EGRESS_ALLOW_PRIVATE", func(f *features) { f.FleetVariables = true }},
+	{release{1, 1, 3}, "#427 any policy selects virtio-net", func(f *features) { f.PolicyNeedsVirtio = true }},
+	{release{1, 1, 3}, "#427 the floor shrinks to metadata", func(f *features) { f.VirtioFloor = floorMetadata }},
+	{release{1, 2, 5}, "SMOLVM_DATA_DIR", func(f *features) { f.DataDirVariable = true }},
+	{release{1, 3, 3}, "#510 the floor holds on TSI", func(f *features) { f.TSIFloor = true }},
+	{release{1, 3, 9}, "#536 SMOLVM_EGRESS_FLOOR", func(f *features) { f.FloorVariable = true }},
+	{release{1, 5, 0}, "#583 start and stop kill an orphaned _boot-vm", func(f *features) { f.ReapsOrphans = true }},
+	{release{1, 7, 2}, "#784 the gateway's address is the host's loopback", func(f *features) { f.HostGateway = true }},
+	{release{1, 7, 2}, "#788 delete reports what it could not remove", func(f *features) { f.DeleteErrorsMatter = true }},
+	{release{1, 8, 1}, "egress-denials.log", func(f *features) { f.DenialLog = true }},
+	{release{1, 9, 0}, "#981 an unreachable destination fails fast", func(f *features) { f.UnreachableIsFast = true }},
+}
+
+func featuresOf(r release) features {
+	f := baseline
+	f.Release = r
+	for _, d := range differences {
+		if r.atLeast(d.since) {
+			d.apply(&f)
+		}
+	}
+	return f
+}

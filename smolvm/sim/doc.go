@@ -1,0 +1,44 @@
+// Package sim is smolvm-sim: smolvm's command line on any Linux, without KVM and without an image registry.
+//
+// A machine is a set of user, mount, pid, ipc, uts, cgroup and network namespaces. Three processes make one:
+//
+//	smolvm-sim _boot-vm    the supervisor, in the host's namespaces: user-space network, pid file, log
+//	smolvm-sim _helper     short-lived: configures the guest's network namespace, mounts its root file system
+//	smolvm-sim _init       pid 1 of the guest: executes commands, copies files, reaps
+//
+// The guest's network namespace belongs to the helper's user namespace, not to the guest's, so guest root holds no
+// capability over it: its routes, its TUN device and its addresses are out of its reach.
+//
+// A personality (SMOLVM_SIM_VERSION) reproduces one release's grammar, messages, exit codes, JSON and network behaviour.
+// What differs between releases is data: the rows of differences, and the since and until of options and JSON fields.
+//
+// It is a double to develop and test against. It is not a security boundary: guest and host share one kernel.
+//
+// # The environment
+//
+// SMOLVM_SIM_VERSION, SMOLVM_SIM_FAULTS and SMOLVM_SIM_WORLD are read by every command; a machine lives with what its start
+// saw. An unknown release or fault is an error of every command. Records are below $XDG_DATA_HOME/smolvm-sim and disks below
+// $XDG_CACHE_HOME/smolvm-sim, with the defaults of the XDG specification; smolvm's own state is never touched.
+//
+// # What differs from smolvm
+//
+//   - A guest has the host's kernel, its /usr (below a writable layer of the machine's own) and no /sys; smolvm's bare guest is
+//     Alpine. Files of the host's root belong to nobody in the guest, and guest root cannot change their content. The
+//     directories of the top two levels of /usr are the guest's, so it can create and replace files there.
+//   - Guest root holds docker's default capabilities without the network's and MKNOD, and no_new_privs: it cannot mount, set the
+//     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist.
+//   - --cpus and --mem are recorded and not enforced; there are no disk images, and no size of one.
+//   - Without subordinate ids (an ordinary user) the guest has one id, 0: su, chown to another user and package managers fail.
+//   - Machines have no image: --image, --from, -v, -p, --allow-host, --init and what else needs one, the commands run, shell,
+//     update, images, prune, monitor, resize, pack and serve, and exec -t and -d are refused by name.
+//   - Texts of which only the meaning is known are made up: the hints of create, the table of ls, the help, the words after
+//     "select network backend", "parse CIDR", "validate machine name" and "cp", and the progress of cp, which is one line.
+//     clap's "tip:" lines are absent.
+//   - A create of a name that exists always fails; two racing creates of v0.8.0 both succeed. There is no reservation to go stale.
+//   - A start whose command is killed while it waits ends the guest; smolvm leaves a _boot-vm behind. A v0.8.0 delete of a running
+//     machine does leave it; the hidden command _sweep ends such orphans, as does the next start from 1.5.0 on.
+//   - Starts may run in parallel in every release; v0.8.0 to 1.2.4 share one readiness marker.
+//   - ping, status and stop are served while eight commands run; smolvm's agent makes them wait.
+//   - The stored pid is the supervisor's, and its start time is checked: a reused pid is never taken for the machine.
+//   - SMOLVM_SIM_FAULTS=exec-137-once gives 137 in every release; no signal is involved.
+package sim

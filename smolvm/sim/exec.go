@@ -1,0 +1,181 @@
+//go:build linux
+
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// execOutputCap is how much of each stream the agent buffers for an exec without --stream (agent process.rs).
+const execOutputCap = 11 << 20
+
+// The exit codes smolvm makes up itself.
+const (
+	exitTimeout    = 124
+	exitSignalBare = 255 // v0.8.0: a status without a code is -1
+)
+
+// drainGrace is how long the output of a command that ran into its timeout may stay open.
+const drainGrace = time.Second
+
+func runExec(s *session, g grammar, a arguments) (int, error) {
+	req := request{Op: opExec, Argv: a.rest, Stdin: a.has("interactive")}
+	if a.has("timeout") {
+		text := a.one("timeout", "")
+		d, err := parseDuration(text)
+		if err != nil {
+			return 0, g.invalid("timeout", text, "%v", err)
+		}
+		req.Timeout = d
+	}
+	m, conn, err := s.connect(a.one("name", defaultName))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	req.Env = append(append(req.Env, m.Env...), environment(a.all("env"))...)
+	if err := checkEnvironment(req.Env); err != nil {
+		return 0, err
+	}
+	req.Dir = a.one("workdir", m.Workdir)
+	e := execution{session: s, conn: conn, live: a.has("stream") || req.Stdin}
+	return e.run(req)
+}
+
+// An execution is one command in a guest, seen from the host.
+type execution struct {
+	*session
+	conn *net.UnixConn
+	live bool // copy the output as it comes instead of at the end
+}
+
+func (e execution) run(req request) (int, error) {
+	if err := send(e.conn, req); err != nil {
+		return 0, agentError("vm exec", "%w", err)
+	}
+	var first reply
+	pipes, err := receive(e.conn, &first)
+	if err != nil {
+		return 0, agentError("vm exec", "%w", err)
+	}
+	defer closeAll(pipes)
+	if !first.Started {
+		return e.code(first)
+	}
+	if req.Stdin {
+		go feed(pipes[0], e.stdin)
+		pipes = pipes[1:]
+	}
+	if len(pipes) != 2 {
+		return 0, agentError("vm exec", "the agent sent %d pipes", len(pipes))
+	}
+	if e.live {
+		return e.stream(pipes)
+	}
+	return e.buffer(pipes)
+}
+
+// feed copies stdin into the guest's pipe and ends it.
+func feed(pipe *os.File, stdin io.Reader) {
+	_, _ = io.Copy(pipe, stdin)
+	_ = pipe.Close()
+}
+
+func (e execution) stream(pipes []*os.File) (int, error) {
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = io.Copy(e.stdout, pipes[0]) })
+	wg.Go(func() { _, _ = io.Copy(e.stderr, pipes[1]) })
+	last, err := e.finish(&wg)
+	if err != nil {
+		return 0, err
+	}
+	return e.code(last)
+}
+
+var errOverflow = errors.New("command output exceeded 11534336 bytes. Use streaming exec")
+
+// buffer collects both streams and prints all of stdout, then all of stderr.
+func (e execution) buffer(pipes []*os.File) (int, error) {
+	var outputs [2]bytes.Buffer
+	var overflow [2]bool
+	var wg sync.WaitGroup
+	for i, pipe := range pipes {
+		wg.Go(func() { overflow[i] = e.collect(&outputs[i], pipe) })
+	}
+	last, err := e.finish(&wg)
+	if err != nil {
+		return 0, err
+	}
+	if overflow[0] || overflow[1] {
+		return 0, agentError("vm exec", "%w", errOverflow)
+	}
+	_, _ = e.stdout.Write(outputs[0].Bytes())
+	_, _ = e.stderr.Write(outputs[1].Bytes())
+	return e.code(last)
+}
+
+// collect reads up to the cap and closes the pipe, so that a writer of more gets SIGPIPE. It reports whether more than the cap
+// is an error in this release and was there.
+func (e execution) collect(out *bytes.Buffer, pipe *os.File) bool {
+	_, _ = out.ReadFrom(io.LimitReader(pipe, execOutputCap))
+	over := false
+	if e.OverflowFails && out.Len() == execOutputCap {
+		n, _ := pipe.Read(make([]byte, 1))
+		over = n > 0
+	}
+	_ = pipe.Close()
+	if over {
+		_ = e.conn.CloseRead() // the agent kills the command when its client hangs up
+		_ = e.conn.CloseWrite()
+	}
+	return over
+}
+
+// finish waits for the command's end and then for every holder of its output to close it, as smolvm's bare exec does, unless
+// the command was killed for its time.
+func (e execution) finish(output *sync.WaitGroup) (reply, error) {
+	var last reply
+	_, err := receive(e.conn, &last)
+	drained := make(chan struct{})
+	go func() { output.Wait(); close(drained) }()
+	if last.TimedOut {
+		select {
+		case <-drained:
+		case <-time.After(drainGrace):
+			return last, nil
+		}
+	}
+	<-drained
+	if err != nil && !errors.Is(err, io.EOF) {
+		return last, agentError("vm exec", "%w", err)
+	}
+	if err != nil {
+		last = reply{Error: "receive response: connection closed by the agent"}
+	}
+	return last, nil
+}
+
+// code is the exit code that a reply means in this release.
+func (e execution) code(r reply) (int, error) {
+	switch {
+	case r.Error != "" && e.live:
+		fmt.Fprintf(e.stderr, "error: %s\n", r.Error)
+		return 1, nil
+	case r.Error != "":
+		return 0, agentError("vm exec", "%s", r.Error)
+	case r.TimedOut:
+		return exitTimeout, nil
+	case r.Signal != 0 && e.SignalAsShell:
+		return 128 + r.Signal, nil
+	case r.Signal != 0:
+		return exitSignalBare, nil
+	}
+	return r.Exit, nil
+}

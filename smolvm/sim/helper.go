@@ -1,0 +1,176 @@
+//go:build linux
+
+package sim
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"bottle.internal/smolvm/sim/vnet"
+	"golang.org/x/sys/unix"
+)
+
+// stagingRoot is where the guest's root is put together, below a tmpfs that only this machine's mount namespaces have. /tmp is
+// there on every host and guest root can walk to it; the machine's own directory may be below a private home.
+const (
+	staging     = "/tmp"
+	stagingRoot = "/tmp/root"
+)
+
+// help is the hidden command _helper. It runs in the guest's network namespace and a mount namespace of its own, with
+// capabilities over both, does what needs them, starts pid 1 in the guest's own namespaces, and ends.
+func help() int {
+	runtime.LockOSThread()
+	channel, err := connOf(os.NewFile(fdChannel, "channel"))
+	if err != nil {
+		return 1
+	}
+	defer channel.Close()
+	if err := (helper{channel: channel}).run(); err != nil {
+		_ = send(channel, helperReport{Error: err.Error()})
+		return 1
+	}
+	return 0
+}
+
+type helper struct{ channel *net.UnixConn }
+
+func (h helper) run() error {
+	var config bootConfig
+	if _, err := receive(h.channel, &config); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return namespaceError(fmt.Errorf("make mounts private: %w", err))
+	}
+	if err := h.network(config.Network); err != nil {
+		return err
+	}
+	if err := prepareDisk(); err != nil {
+		return err
+	}
+	if err := assemble(); err != nil {
+		return err
+	}
+	pid, err := startInit()
+	if err != nil {
+		return err
+	}
+	return send(h.channel, helperReport{Init: pid})
+}
+
+// network sets the guest's interfaces up and sends what the supervisor needs to serve them.
+func (h helper) network(config *vnet.Config) error {
+	if err := openLowPorts(); err != nil {
+		return err
+	}
+	if config == nil {
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+		return send(h.channel, helperReport{})
+	}
+	files, err := vnet.Prepare(*config)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	return send(h.channel, helperReport{}, files...)
+}
+
+// openLowPorts lets the guest listen on ports below 1024: it holds no capability over its network namespace.
+func openLowPorts() error {
+	const path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+	if err := os.WriteFile(path, []byte("0"), 0); err != nil {
+		return fmt.Errorf("open the guest's low ports: %w", err)
+	}
+	return nil
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	request.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request); err != nil {
+		return fmt.Errorf("loopback: %w", err)
+	}
+	return nil
+}
+
+// assemble mounts the guest's root at stagingRoot.
+func assemble() error {
+	usr, err := overlayUsr()
+	if err != nil {
+		return err
+	}
+	disk, err := cloneTree(dirRoot, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+	if err != nil {
+		return namespaceError(err)
+	}
+	if err := unix.Mount("tmpfs", staging, "tmpfs", 0, "mode=0755,size=1m"); err != nil {
+		return namespaceError(fmt.Errorf("mount a staging area: %w", err))
+	}
+	if err := os.Mkdir(stagingRoot, 0o755); err != nil {
+		return err
+	}
+	stage, err := unix.Open(staging, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(stage)
+	if err := disk.attach(stage, filepath.Base(stagingRoot)); err != nil {
+		return err
+	}
+	root, err := unix.Open(stagingRoot, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	if err := usr.attach(root, "usr"); err != nil {
+		return err
+	}
+	return bindHost(root)
+}
+
+// bindHost binds what of the host the guest may read.
+func bindHost(root int) error {
+	for _, name := range append(hostConfiguration, topLevel...) {
+		info, err := os.Lstat("/" + name)
+		if err != nil || !info.IsDir() && !info.Mode().IsRegular() {
+			continue // absent, or a symbolic link that the guest has too
+		}
+		tree, err := cloneTree("/"+name, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+		if err != nil {
+			return err
+		}
+		if err := tree.attach(root, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startInit starts pid 1 of the guest, which this process's end hands over to the supervisor.
+func startInit() (int, error) {
+	cmd := &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenInit}, Env: []string{}, Dir: "/",
+		Stdout: os.Stdout, Stderr: os.Stderr,
+		ExtraFiles:  []*os.File{os.NewFile(fdInit, "init"), os.NewFile(fdListener, "listener")},
+		SysProcAttr: initAttributes(),
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, namespaceError(fmt.Errorf("start pid 1 of the guest: %w", err))
+	}
+	return cmd.Process.Pid, nil
+}

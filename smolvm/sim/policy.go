@@ -1,0 +1,156 @@
+//go:build linux
+
+package sim
+
+import (
+	"bufio"
+	"net/netip"
+	"os"
+	"strings"
+
+	"bottle.internal/smolvm/sim/vnet"
+)
+
+// The spellings of --net-backend.
+const (
+	backendTSI    = string(vnet.TSI)
+	backendVirtio = string(vnet.VirtioNet)
+)
+
+var backends = []string{backendTSI, backendVirtio}
+
+// The floors (smolvm v1.0.4 and v1.9.3 egress.rs).
+var (
+	metadataFloor = prefixes("169.254.0.0/16", "fe80::/10")
+	strictFloor   = append(prefixes("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12",
+		"192.168.0.0/16", "255.255.255.255/32", "::/128", "::1/128", "fc00::/7"), metadataFloor...)
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+// network is what the relay of a machine is told, nil for a machine without a network. env is start's: smolvm's boot process
+// inherits it, so the floor variables count on start and not on create.
+func (f features) network(r record, env environ) (*vnet.Config, error) {
+	if !r.Network {
+		return nil, nil
+	}
+	backend, err := f.backend(r)
+	if err != nil {
+		return nil, err
+	}
+	c := &vnet.Config{
+		Backend: backend, Restrict: r.Policy, Machine: r.Name, World: env["SMOLVM_SIM_WORLD"],
+		HostGateway: f.HostGateway && backend == vnet.VirtioNet,
+		FailFast:    f.UnreachableIsFast && backend == vnet.VirtioNet,
+	}
+	for _, s := range r.Allow {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, databaseError("load machine", err)
+		}
+		c.Allow = append(c.Allow, p)
+	}
+	if backend == vnet.TSI && r.Policy {
+		c.Allow = f.withResolver(c.Allow)
+	}
+	if backend == vnet.VirtioNet || f.TSIFloor {
+		c.Floor = f.floor(env)
+	}
+	return c, nil
+}
+
+// backend is src/network/launch.rs: what a flag asks for, else what a policy needs, else TSI.
+func (f features) backend(r record) (vnet.Backend, error) {
+	switch {
+	case !r.Policy && r.Backend == "", r.Policy && r.Backend == "" && !f.PolicyNeedsVirtio:
+		return vnet.TSI, nil
+	case r.Backend == "":
+		return vnet.VirtioNet, nil
+	case r.Policy && r.Backend == backendVirtio && !f.VirtioEnforces:
+		return "", configError("select network backend", "--net-backend virtio-net does not support egress policies")
+	case r.Policy && r.Backend == backendTSI && f.PolicyNeedsVirtio:
+		return "", configError("select network backend", "--net-backend tsi cannot enforce an egress policy; use virtio-net or drop the flag")
+	}
+	return vnet.Backend(r.Backend), nil
+}
+
+// withResolver is ensure_dns_in_cidrs (smolvm v0.8.0 src/data/network.rs): the resolver is let through on every port, unless
+// the list covers it or is loopback only.
+func (f features) withResolver(allow []netip.Prefix) []netip.Prefix {
+	resolver := f.resolverAddress()
+	loopbackOnly := true
+	for _, p := range allow {
+		if p.Contains(resolver) {
+			return allow
+		}
+		loopbackOnly = loopbackOnly && p.Addr().IsLoopback()
+	}
+	if loopbackOnly {
+		return allow
+	}
+	return append(allow, netip.PrefixFrom(resolver, resolver.BitLen()))
+}
+
+func (f features) resolverAddress() netip.Addr {
+	fallback := netip.MustParseAddr(string(resolverFixed))
+	if f.Resolver == resolverFixed {
+		return fallback
+	}
+	file, err := os.Open("/etc/resolv.conf")
+	if err != nil {
+		return fallback
+	}
+	defer file.Close()
+	for sc := bufio.NewScanner(file); sc.Scan(); {
+		fields := strings.Fields(sc.Text())
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(fields[1]); err == nil && !addr.IsLoopback() {
+			return addr.WithZone("")
+		}
+	}
+	return fallback
+}
+
+// floor applies SMOLVM_EGRESS_FLOOR, then SMOLVM_EGRESS_ALLOW_PRIVATE, then SMOLVM_PUBLISH_ADDR, then the release's default
+// (smolvm v1.9.3 egress.rs), as far as the release knows them.
+func (f features) floor(env environ) []netip.Prefix {
+	chosen := f.VirtioFloor
+	if f.FleetVariables {
+		if env["SMOLVM_PUBLISH_ADDR"] != "" {
+			chosen = floorStrict
+		}
+		if env["SMOLVM_EGRESS_ALLOW_PRIVATE"] == "1" {
+			chosen = floorOff
+		}
+	}
+	if v := env["SMOLVM_EGRESS_FLOOR"]; f.FloorVariable && v != "" {
+		chosen = floor(v)
+	}
+	switch chosen {
+	case floorOff:
+		return nil
+	case floorStrict:
+		return strictFloor
+	default:
+		return metadataFloor
+	}
+}
+
+// nameservers are what the guest's resolv.conf lists (smolvm v0.8.0 agent main.rs; the gateway on virtio-net).
+func (f features) nameservers(c *vnet.Config) []string {
+	if c != nil && c.Backend == vnet.VirtioNet {
+		return []string{"100.96.0.1"}
+	}
+	if f.Resolver == resolverHost {
+		return []string{f.resolverAddress().String()}
+	}
+	return []string{"1.1.1.1", "8.8.8.8"}
+}

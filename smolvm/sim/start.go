@@ -1,0 +1,77 @@
+//go:build linux
+
+package sim
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+func runStart(s *session, _ grammar, a arguments) (int, error) {
+	name := a.one("name", defaultName)
+	m, err := s.load(name)
+	if isNotFound(err, name) && !a.has("name") {
+		m, err = s.createDefault()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return 0, agentError("start machine", "create data directory: %w", err)
+	}
+	lock, err := openLock(m.file(fileLock))
+	if err != nil {
+		return 0, agentError("start machine", "lock: %w", err)
+	}
+	defer lock.close()
+	free, err := lock.try()
+	if err != nil {
+		return 0, agentError("start machine", "lock: %w", err)
+	}
+	if !free {
+		if free, err = s.startLocked(m, lock); err != nil || !free {
+			return 0, err
+		}
+	}
+	return 0, s.start(m, lock)
+}
+
+func (s *session) createDefault() (machine, error) {
+	r := record{Name: defaultName, CreatedAt: time.Now().Unix(), State: stateCreated, CPUs: defaultCPUs, MemoryMiB: defaultMemoryMiB}
+	return s.machineOf(r), s.store().insert(r)
+}
+
+// startLocked is start of a machine whose lock a supervisor holds. It reports whether the lock is ours now: a machine that
+// runs is left alone, one whose supervisor no longer answers is ended first.
+func (s *session) startLocked(m machine, lock vmLock) (bool, error) {
+	switch m.state() {
+	case stateRunning:
+		s.say("Machine '%s' already running (PID: %d)", m.Name, m.PID)
+		return false, nil
+	case stateUnreachable:
+		if err := m.halt(); err != nil {
+			return false, err
+		}
+		if free, err := lock.try(); err == nil && free {
+			return true, nil
+		}
+	}
+	return false, agentError("start machine", "another process is already starting or running this VM")
+}
+
+func (s *session) start(m machine, lock vmLock) error {
+	s.reapOrphans(m)
+	s.note("Starting machine '%s'...", m.Name)
+	id, err := s.boot(m, lock)
+	if err != nil {
+		return err
+	}
+	err = s.store().update(m.Name, func(r *record) { r.State, r.PID, r.Owner = stateRunning, id.PID(), id })
+	if err != nil {
+		// Nothing would know of the guest: it must not outlive this command.
+		return errors.Join(err, machine{record: record{Name: m.Name, Owner: id}, dir: m.dir}.halt())
+	}
+	s.say("Machine '%s' running (PID: %d)", m.Name, id.PID())
+	return nil
+}
