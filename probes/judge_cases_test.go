@@ -1,7 +1,5 @@
 package probes
 
-import ()
-
 type judgeCase struct {
 	name  string
 	start *question
