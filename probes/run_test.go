@@ -42,6 +42,9 @@ func TestRunContained(t *testing.T) {
 		wantAddresses := map[netip.Addr]int{loopback.Addr(): 2}
 		if backend == VirtioNet {
 			wantAddresses[gateway.Addr()] = 2
+			if first := finding(t, rep, loopbackID).Attempts[0].Address.Addr(); first != gateway.Addr() {
+				t.Errorf("the report leads with %s, which does not leave the guest", first)
+			}
 		}
 		if diff := cmp.Diff(wantAddresses, addresses, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("%s: attempts by address (-want +got):\n%s", backend, diff)
