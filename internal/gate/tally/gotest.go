@@ -59,8 +59,9 @@ type goPackage struct {
 // A goCase is one test of a package.
 type goCase struct {
 	output string
-	parent bool // has subtests
-	failed bool // it or a subtest has failed, and that has been counted
+	up     *goCase // the test this one is a subtest of, nil for none
+	parent bool    // has subtests
+	failed bool    // it or a subtest has failed, and that has been counted
 	ended  bool
 }
 
@@ -148,13 +149,24 @@ func (p *goPackage) testEvent(e event, w io.Writer) {
 func (p *goPackage) test(name string) *goCase {
 	c := p.tests[name]
 	if c == nil {
-		c = &goCase{}
+		c = &goCase{up: p.above(name)}
 		p.tests[name] = c
-		if up, ok := above(name); ok {
-			p.test(up).parent = true
+		if c.up != nil {
+			c.up.parent = true
 		}
 	}
 	return c
+}
+
+// above is the test that name is a subtest of, nil for none. A subtest's own name may hold slashes, so it need not be the one
+// behind the last of them; it has begun before.
+func (p *goPackage) above(name string) *goCase {
+	for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
+		if c := p.tests[name[:i]]; c != nil {
+			return c
+		}
+	}
+	return nil
 }
 
 // fail counts a failure once: a parent fails with its subtest, and that is one failure.
@@ -164,8 +176,8 @@ func (p *goPackage) fail(name, output string, w io.Writer) {
 	}
 	p.tally.Fail(p.name, name, said(output))
 	_, _ = fmt.Fprintf(w, "--- FAIL: %s: %s\n%s\n", p.name, name, strings.TrimRight(output, "\n"))
-	for ok := true; ok; name, ok = above(name) {
-		p.test(name).failed = true
+	for c := p.test(name); c != nil; c = c.up {
+		c.failed = true
 	}
 }
 
@@ -184,12 +196,6 @@ func (p *goPackage) end(failed bool, build string, w io.Writer) {
 		p.tally.Fail(p.name, "", reason)
 		_, _ = fmt.Fprintf(w, "--- FAIL: %s\n%s\n", p.name, reason)
 	}
-}
-
-// above is the parent of a subtest.
-func above(name string) (string, bool) {
-	i := strings.LastIndexByte(name, '/')
-	return name[:max(i, 0)], i > 0
 }
 
 // said is output without the lines the harness writes around it.

@@ -10,7 +10,8 @@ import (
 )
 
 // The inputs below testdata are recordings: "go test -json" (go 1.26) of packages that pass, skip, fail, do not build, panic,
-// hang into -timeout=2s, hold no test, leave TestMain early; go-killed is go-mixed cut off where a killed run would end.
+// hang into -timeout=2s, hold no test, leave TestMain early, have slashes in a
+// subtest's name; go-killed is go-mixed cut off where a killed run would end.
 func recorded(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))
@@ -29,6 +30,7 @@ func TestGoTest(t *testing.T) {
 		says  string   // part of the first failure's reason
 	}{
 		{"mixed", "3 passed, 2 failed, 1 skipped", []string{p + "mixed: TestTable/bad", p + "mixed: TestParentFailsAlone"}, "want 1, have 2"},
+		{"slashes", "1 passed, 1 failed, 0 skipped", []string{p + "slashes: TestJudge/reach/denied"}, "reached"},
 		{"broken", "0 passed, 1 failed, 0 skipped", []string{p + "broken"}, "cannot use \"no number\""},
 		{"panics", "1 passed, 1 failed, 0 skipped", []string{p + "panics: TestPanics"}, "panic: out of walls"},
 		{"hangs", "0 passed, 1 failed, 0 skipped", []string{p + "hangs: TestTicks/sub"}, "test timed out after 2s"},
