@@ -74,7 +74,7 @@ type Config struct {
 type SimConfig struct {
 	// Version is the smolvm release to imitate. "" is $SMOLVM_SIM_VERSION, and without that the newest.
 	Version string
-	// Faults break the machine on purpose; nil breaks nothing.
+	// Faults break the machine on purpose. nil is $SMOLVM_SIM_FAULTS, a comma list, and without that breaks nothing.
 	Faults []string
 }
 

@@ -2,6 +2,7 @@ package bottletest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,5 +43,20 @@ func TestSimulatorIsNeverTakenUnasked(t *testing.T) {
 	}
 	if e := (Config{Engine: Smolvm}).engine(); e != Smolvm {
 		t.Errorf("the environment overrules Config.Engine: %q", e)
+	}
+}
+
+// TestFaultOfTheEnvironmentIsNotLost: a person who asks for a broken machine and gets a sound one reads a green line that
+// proves nothing.
+func TestFaultOfTheEnvironmentIsNotLost(t *testing.T) {
+	t.Setenv("SMOLVM_SIM_FAULTS", "no-network")
+	if env := engineEnv(Config{}, Simulator); !slices.Contains(env, "SMOLVM_SIM_FAULTS=no-network") {
+		t.Errorf("%q", env)
+	}
+	if env := engineEnv(Config{Sim: SimConfig{Faults: []string{"exec-137-once"}}}, Simulator); !slices.Contains(env, "SMOLVM_SIM_FAULTS=exec-137-once") {
+		t.Errorf("the environment overrules SimConfig: %q", env)
+	}
+	if env := engineEnv(Config{}, Smolvm); len(env) != 0 {
+		t.Errorf("the real smolvm is given %q", env)
 	}
 }

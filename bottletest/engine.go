@@ -100,8 +100,12 @@ func engineEnv(cfg Config, kind Engine) []string {
 	if version != "" {
 		env = append(env, "SMOLVM_SIM_VERSION="+version)
 	}
-	if len(cfg.Sim.Faults) > 0 {
-		env = append(env, "SMOLVM_SIM_FAULTS="+strings.Join(cfg.Sim.Faults, ","))
+	faults := strings.Join(cfg.Sim.Faults, ",")
+	if faults == "" {
+		faults = os.Getenv("SMOLVM_SIM_FAULTS")
+	}
+	if faults != "" {
+		env = append(env, "SMOLVM_SIM_FAULTS="+faults)
 	}
 	return env
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -145,7 +146,8 @@ func (l *launch) openWorld() error {
 	l.world = w
 	l.undo.push("world", func(context.Context) error { return w.Close() })
 	l.engine.client.Env = append(l.engine.client.Env, "SMOLVM_SIM_WORLD="+w.Path())
-	return nil
+	l.record.World = filepath.Dir(w.Path())
+	return l.record.write()
 }
 
 func (l *launch) network(ctx context.Context, undo *undo) error {

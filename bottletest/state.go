@@ -24,8 +24,9 @@ type record struct {
 	Owner   owner.ID  `json:"owner"`
 	Started time.Time `json:"started"`
 	Engine  Engine    `json:"engine"`
-	Path    string    `json:"path"` // the smolvm that knows the machine
-	Env     []string  `json:"env"`  // what that smolvm needs to find it again
+	Path    string    `json:"path"`            // the smolvm that knows the machine
+	Env     []string  `json:"env"`             // what that smolvm needs to find it again
+	World   string    `json:"world,omitempty"` // the directory of the world's socket
 }
 
 const (

@@ -56,5 +56,10 @@ func sweepMachine(ctx context.Context, r record) error {
 	if err := errors.Join(client.Stop(ctx, name), client.Delete(ctx, name)); err != nil {
 		return err
 	}
+	if r.World != "" {
+		if err := os.RemoveAll(r.World); err != nil {
+			return err
+		}
+	}
 	return r.remove()
 }
