@@ -96,11 +96,9 @@ func (g *goTest) packageEvent(e event) {
 	switch e.Action {
 	case "output":
 		p.output += e.Output
-	case "pass", "fail":
+	case "pass", "fail", "skip": // it is skipped when it has no test files
 		p.end(e.Action == "fail", g.builds[e.FailedBuild], g.w)
 		g.close(p, e.Elapsed)
-	case "skip": // no test files
-		delete(g.packages, e.Package)
 	}
 }
 

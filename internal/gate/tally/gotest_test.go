@@ -30,7 +30,7 @@ func TestGoTest(t *testing.T) {
 		says  string   // part of the first failure's reason
 	}{
 		{"mixed", "3 passed, 2 failed, 1 skipped", []string{p + "mixed: TestTable/bad", p + "mixed: TestParentFailsAlone"}, "want 1, have 2"},
-		{"slashes", "1 passed, 1 failed, 0 skipped", []string{p + "slashes: TestJudge/reach/denied"}, "reached"},
+		{"slashes", "1 passed, 1 failed, 0 skipped", []string{p + "slashes: TestJudge/contain/denied"}, "reached"},
 		{"broken", "0 passed, 1 failed, 0 skipped", []string{p + "broken"}, "cannot use \"no number\""},
 		{"panics", "1 passed, 1 failed, 0 skipped", []string{p + "panics: TestPanics"}, "panic: out of walls"},
 		{"hangs", "0 passed, 1 failed, 0 skipped", []string{p + "hangs: TestTicks/sub"}, "test timed out after 2s"},
