@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// processes are all of the machine's: its supervisor and the guest's, found by a descriptor or an argument below the host
-// directory and by pid namespace.
-func (h *host) guestPID(t *testing.T, name string) (supervisorPID int, namespace string) {
+// guestPID is a machine's supervisor, and the pid namespace by which its guest's processes are found.
+func (h *host) guestPID(t *testing.T) (supervisorPID int, namespace string) {
 	t.Helper()
-	r, err := store{filepath.Join(h.dir, ".local/share/smolvm-sim/machines")}.load(name)
+	r, err := store{filepath.Join(h.dir, ".local/share/smolvm-sim/machines")}.load("m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.PID, strings.TrimSpace(h.guest(name, "readlink /proc/self/ns/pid"))
+	return r.PID, strings.TrimSpace(h.guest("readlink /proc/self/ns/pid"))
 }
 
-// inNamespace counts the processes in a pid namespace.
+// inNamespace counts the processes in a pid namespace. One that has ended counts no more, though this host's pid 1 may take its
+// time to reap it.
 func inNamespace(t *testing.T, namespace string) int {
 	t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/ns/pid")
@@ -30,7 +30,10 @@ func inNamespace(t *testing.T, namespace string) int {
 	}
 	n := 0
 	for _, l := range links {
-		if to, err := os.Readlink(l); err == nil && to == namespace {
+		if to, err := os.Readlink(l); err != nil || to != namespace {
+			continue
+		}
+		if status, _ := os.ReadFile(strings.TrimSuffix(l, "ns/pid") + "status"); !strings.Contains(string(status), "\nState:\tZ") {
 			n++
 		}
 	}
@@ -39,9 +42,9 @@ func inNamespace(t *testing.T, namespace string) int {
 
 func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
-	h.guest("m", "(setsid sleep 4714 </dev/null >/dev/null 2>&1 &)")
-	pid, namespace := h.guestPID(t, "m")
+	h.boot()
+	h.guest("(setsid sleep 4714 </dev/null >/dev/null 2>&1 &)")
+	pid, namespace := h.guestPID(t)
 	if n := inNamespace(t, namespace); n < 2 {
 		t.Fatalf("%d processes in the guest's namespace, want pid 1 and a sleep", n)
 	}
@@ -53,7 +56,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 		t.Errorf("status: %s", got)
 	}
 	h.must("machine", "start", "--name", "m")
-	if got := h.guest("m", "echo again"); got != "again\n" {
+	if got := h.guest("echo again"); got != "again\n" {
 		t.Errorf("after a new start: %q", got)
 	}
 }
@@ -61,9 +64,9 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 func TestStopLeavesNothing(t *testing.T) {
 	h := newHost(t, newest)
 	mounts := hostShell(t, "cat /proc/self/mounts")
-	h.boot("m")
-	h.guest("m", "(trap '' TERM; setsid sleep 4715 </dev/null >/dev/null 2>&1 &)")
-	_, namespace := h.guestPID(t, "m")
+	h.boot()
+	h.guest("(trap '' TERM; setsid sleep 4715 </dev/null >/dev/null 2>&1 &)")
+	_, namespace := h.guestPID(t)
 	if got := hostShell(t, "cat /proc/self/mounts"); got != mounts {
 		t.Errorf("a running machine shows in the host's mounts:\n%s", got)
 	}
@@ -85,8 +88,8 @@ func TestDeleteOfARunningMachine(t *testing.T) {
 	for _, release := range []string{"0.8.0", newest} {
 		t.Run(release, func(t *testing.T) {
 			h := newHost(t, "0.8.0")
-			h.boot("m")
-			_, namespace := h.guestPID(t, "m")
+			h.boot()
+			_, namespace := h.guestPID(t)
 			h.env = append(h.env, "SMOLVM_SIM_VERSION="+release)
 			name := []string{"--name", "m"}
 			if release == "0.8.0" {
@@ -108,8 +111,8 @@ func TestDeleteOfARunningMachine(t *testing.T) {
 
 func TestStartReapsAnOrphan(t *testing.T) {
 	h := newHost(t, "0.8.0")
-	h.boot("m")
-	_, namespace := h.guestPID(t, "m")
+	h.boot()
+	_, namespace := h.guestPID(t)
 	h.must("machine", "delete", "-f", "m")
 	h.must("machine", "create", "m")
 	h.env = append(h.env, "SMOLVM_SIM_VERSION="+newest)
@@ -121,11 +124,11 @@ func TestStartReapsAnOrphan(t *testing.T) {
 
 func TestSweepLeavesTheLivingAlone(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	if out := h.must("_sweep"); out != "" {
 		t.Errorf("_sweep: %s", out)
 	}
-	if got := h.guest("m", "echo alive"); got != "alive\n" {
+	if got := h.guest("echo alive"); got != "alive\n" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 func TestExecStreamsAreSeparate(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	for _, mode := range [][]string{nil, {"--stream"}, {"-i"}} {
 		args := append([]string{"machine", "exec", "--name", "m"}, mode...)
 		got := h.run(append(args, "--", "sh", "-c", "echo out; echo err >&2; exit 3")...)
@@ -27,7 +27,7 @@ func TestExecStreamsAreSeparate(t *testing.T) {
 
 func TestExecStdinIsEmptyUnlessAskedFor(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	for _, c := range []struct{ flag, want string }{{"--stream", ""}, {"-i", "from the host"}} {
 		cmd := h.command("machine", "exec", "--name", "m", c.flag, "--", "cat")
 		cmd.Stdin = strings.NewReader("from the host")
@@ -40,8 +40,8 @@ func TestExecStdinIsEmptyUnlessAskedFor(t *testing.T) {
 
 func TestExecBinarySafe(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
-	got := h.guest("m", `printf '\000\377\r\n\033'`)
+	h.boot()
+	got := h.guest(`printf '\000\377\r\n\033'`)
 	if got != "\x00\xff\r\n\x1b" {
 		t.Errorf("got %q", got)
 	}
@@ -49,7 +49,7 @@ func TestExecBinarySafe(t *testing.T) {
 
 func TestExecStreamIsLive(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	cmd := h.command("machine", "exec", "--name", "m", "--stream", "--", "sh", "-c", "echo now; sleep 60")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -58,8 +58,8 @@ func TestExecStreamIsLive(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait() //nolint:errcheck // killed below
-	defer cmd.Process.Kill()
+	defer cmd.Wait()         //nolint:errcheck // killed below
+	defer cmd.Process.Kill() //nolint:errcheck // it may be gone
 	line := make([]byte, 4)
 	if _, err := out.Read(line); err != nil || string(line) != "now\n" {
 		t.Errorf("got %q, %v before the command's end", line, err)
@@ -69,7 +69,7 @@ func TestExecStreamIsLive(t *testing.T) {
 // A killed client takes the guest's command with it and leaves the machine up.
 func TestExecDiesWithItsClient(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	cmd := h.command("machine", "exec", "--name", "m", "--stream", "--", "sh", "-c", "echo on; sleep 4711")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -86,13 +86,13 @@ func TestExecDiesWithItsClient(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	eventually(t, "the command is gone", func() bool {
-		return !strings.Contains(h.guest("m", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), "sleep 4711 ")
+		return !strings.Contains(h.guest("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"), "sleep 4711 ")
 	})
 }
 
 func TestExecTimeoutKillsTheCommand(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	for _, mode := range []string{"--stream", "-i"} {
 		start := time.Now()
 		got := h.run("machine", "exec", "--name", "m", mode, "--timeout", "100ms", "--", "sh", "-c", "echo begun; sleep 4712")
@@ -100,7 +100,7 @@ func TestExecTimeoutKillsTheCommand(t *testing.T) {
 			t.Errorf("%s: got %+v after %v", mode, got, time.Since(start))
 		}
 	}
-	if ps := h.guest("m", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"); strings.Contains(ps, "sleep 4712 ") {
+	if ps := h.guest("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"); strings.Contains(ps, "sleep 4712 ") {
 		t.Errorf("the command runs on: %s", ps)
 	}
 }
@@ -109,7 +109,7 @@ func TestExecOutputCap(t *testing.T) {
 	const script = "head -c 12000000 /dev/zero && echo unreachable >&2"
 	t.Run("0.8.0 truncates and kills the writer", func(t *testing.T) {
 		h := newHost(t, "0.8.0")
-		h.boot("m")
+		h.boot()
 		got := h.run("machine", "exec", "--name", "m", "--", "sh", "-c", "exec head -c 12000000 /dev/zero")
 		if len(got.stdout) != execOutputCap || got.code != exitSignalBare {
 			t.Errorf("%d bytes, exit %d, %s", len(got.stdout), got.code, got.stderr)
@@ -117,7 +117,7 @@ func TestExecOutputCap(t *testing.T) {
 	})
 	t.Run("1.9.3 fails", func(t *testing.T) {
 		h := newHost(t, newest)
-		h.boot("m")
+		h.boot()
 		got := h.run("machine", "exec", "--name", "m", "--", "sh", "-c", script)
 		if got.stdout != "" || got.code != 1 || !strings.Contains(got.stderr, "command output exceeded") {
 			t.Errorf("%d bytes, exit %d, %s", len(got.stdout), got.code, got.stderr)
@@ -131,7 +131,7 @@ func TestExecOutputCap(t *testing.T) {
 // Eight commands at once, and more than that wait.
 func TestExecConcurrency(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	var wg sync.WaitGroup
 	for i := range 2 * maxCommands {
 		wg.Go(func() {
@@ -147,7 +147,7 @@ func TestExecConcurrency(t *testing.T) {
 
 func TestCopyRoundTrip(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	content := make([]byte, 10<<20)
 	for i := range content {
 		content[i] = byte(i * i >> 7)
@@ -157,11 +157,11 @@ func TestCopyRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.must("machine", "cp", up, "m:/usr/local/bin/new/dir/file")
-	sum := strings.Fields(h.guest("m", "sha256sum < /usr/local/bin/new/dir/file"))[0]
+	sum := strings.Fields(h.guest("sha256sum < /usr/local/bin/new/dir/file"))[0]
 	if want := strings.Fields(hostShell(t, "sha256sum < "+up))[0]; sum != want {
 		t.Errorf("in the guest %s, on the host %s", sum, want)
 	}
-	if got := h.guest("m", "stat -c '%a %u %g' /usr/local/bin/new/dir/file"); got != "644 0 0\n" {
+	if got := h.guest("stat -c '%a %u %g' /usr/local/bin/new/dir/file"); got != "644 0 0\n" {
 		t.Errorf("mode and owner: %s", got)
 	}
 	h.must("machine", "cp", "m:usr/local/bin/new/dir/file", down)
@@ -170,7 +170,7 @@ func TestCopyRoundTrip(t *testing.T) {
 		t.Errorf("%d bytes came back, %v", len(got), err)
 	}
 	h.must("machine", "cp", "--mode", "755", up, "m:/workspace/x")
-	if got := h.guest("m", "stat -c %a /workspace/x; ls -A /workspace"); got != "755\nx\n" {
+	if got := h.guest("stat -c %a /workspace/x; ls -A /workspace"); got != "755\nx\n" {
 		t.Errorf("--mode: %s", got)
 	}
 }
@@ -178,7 +178,7 @@ func TestCopyRoundTrip(t *testing.T) {
 // A failed download removes the local file: it was truncated first.
 func TestCopyFailedDownloadRemovesTheTarget(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	local := filepath.Join(h.dir, "precious")
 	if err := os.WriteFile(local, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -194,14 +194,14 @@ func TestCopyFailedDownloadRemovesTheTarget(t *testing.T) {
 // A guest's symbolic link leads through the guest's own file system, never the host's.
 func TestCopyFollowsNoLinkOutOfTheGuest(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	secret, victim := filepath.Join(h.dir, "secret"), filepath.Join(h.dir, "victim")
 	for _, f := range []string{secret, victim} {
 		if err := os.WriteFile(f, []byte("the host's"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.guest("m", "ln -s "+secret+" /tmp/read; ln -s "+h.dir+" /tmp/dir; ln -s /proc/1/root /tmp/one")
+	h.guest("ln -s " + secret + " /tmp/read; ln -s " + h.dir + " /tmp/dir; ln -s /proc/1/root /tmp/one")
 	if got := h.run("machine", "cp", "m:/tmp/read", filepath.Join(h.dir, "got")); got.code != 1 {
 		t.Errorf("read: %+v", got)
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestUnknownFaultAndReleaseAreErrors(t *testing.T) {
 	for _, c := range []struct{ env, want string }{
-		{"SMOLVM_SIM_FAULTS=no-netwrok", "Error: config operation failed: SMOLVM_SIM_FAULTS: unknown fault 'no-netwrok' (known: allowlist-ignored, exec-137-once, no-network)\n"},
+		{"SMOLVM_SIM_FAULTS=no-nework", "Error: config operation failed: SMOLVM_SIM_FAULTS: unknown fault 'no-nework' (known: allowlist-ignored, exec-137-once, no-network)\n"},
 		{"SMOLVM_SIM_VERSION=0.7.2", "Error: config operation failed: SMOLVM_SIM_VERSION: '0.7.2' is not a simulated release (known: " + strings.Join(simulated, ", ") + ")\n"},
 	} {
 		for _, args := range [][]string{{"--version"}, {"machine", "ls"}} {
@@ -26,7 +26,7 @@ func TestUnknownFaultAndReleaseAreErrors(t *testing.T) {
 
 func TestExec137Once(t *testing.T) {
 	h := newHost(t, newest, "SMOLVM_SIM_FAULTS=exec-137-once")
-	h.boot("m")
+	h.boot()
 	h.env = append(h.env, "SMOLVM_SIM_FAULTS=") // what start saw counts
 	for boot := range 2 {
 		if got := h.run("machine", "exec", "--name", "m", "--", "echo", "x"); got != (result{"", "", 137}) {
@@ -43,8 +43,8 @@ func TestExec137Once(t *testing.T) {
 
 func TestNoNetworkFault(t *testing.T) {
 	h := newHost(t, newest, "SMOLVM_SIM_FAULTS=no-network")
-	h.boot("m", "--allow-cidr", "127.77.0.2/32")
-	if got := h.guest("m", "cut -d: -f1 /proc/net/dev | tail -n +3"); strings.TrimSpace(got) != "lo" {
+	h.boot("--allow-cidr", "127.77.0.2/32")
+	if got := h.guest("cut -d: -f1 /proc/net/dev | tail -n +3"); strings.TrimSpace(got) != "lo" {
 		t.Errorf("interfaces: %q", got)
 	}
 	if got := h.must("machine", "status", "--name", "m", "--json"); !strings.Contains(got, `"network": true`) {

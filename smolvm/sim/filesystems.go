@@ -111,8 +111,8 @@ func (own ownSystems) mountDevices(root int) error {
 	return nil
 }
 
-// protectSettings makes /proc/sys read-only: an unprivileged user's guest root has the id that owns its network namespace, and
-// the kernel lets that id write the network's settings without any capability.
+// protectSettings makes /proc/sys read-only. An unprivileged user's guest root has the id that owns its network namespace, and
+// kernels differ in whether that id may write the network's settings without a capability.
 func protectSettings(root int) error {
 	tree, err := cloneTree("/proc/sys", unix.MOUNT_ATTR_RDONLY|quiet|unix.MOUNT_ATTR_NOEXEC)
 	if err != nil {

@@ -31,13 +31,13 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func TestHostIsInvisible(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	marker := exec.Command("sleep", "4713")
 	if err := marker.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer marker.Wait() //nolint:errcheck // killed
-	defer marker.Process.Kill()
+	defer marker.Wait()         //nolint:errcheck // killed
+	defer marker.Process.Kill() //nolint:errcheck // it may be gone
 	file := filepath.Join(h.dir, "host-file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -60,9 +60,9 @@ func TestHostIsInvisible(t *testing.T) {
 
 func TestHostIsNotWritable(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	for _, path := range []string{"/usr/bin/bottle-guest-file", "/usr/local/bin/bottle-guest-file", "/bin/bottle-guest-file2", "/tmp/bottle-guest-file", "/etc/bottle-guest-file", "/bottle-guest-file"} {
-		h.guest("m", "echo guest > "+path)
+		h.guest("echo guest > " + path)
 		if _, err := os.Lstat(path); !os.IsNotExist(err) {
 			t.Errorf("%s is on the host: %v", path, err)
 		}
@@ -76,14 +76,14 @@ func TestHostIsNotWritable(t *testing.T) {
 			t.Errorf("%q succeeded: %+v", script, got)
 		}
 	}
-	if got := h.guest("m", "echo alive"); got != "alive\n" {
+	if got := h.guest("echo alive"); got != "alive\n" {
 		t.Errorf("after all that: %q", got)
 	}
 }
 
 func TestNoCapabilityOverTheNetwork(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	for _, script := range []string{
 		"ip link set lo down", "ip route add 192.0.2.0/24 dev lo", "ip addr add 192.0.2.9/32 dev lo", "ip rule add pref 1 lookup main",
 		"grep -q 'NoNewPrivs:.0' /proc/self/status",
@@ -94,32 +94,32 @@ func TestNoCapabilityOverTheNetwork(t *testing.T) {
 	}
 	// CAP_NET_* are bits 10 to 13, CAP_SYS_ADMIN is 21, CAP_MKNOD 27.
 	for _, set := range []string{"CapPrm", "CapEff"} {
-		if got := h.guest("m", "grep "+set+" /proc/self/status"); strings.TrimSpace(strings.TrimPrefix(got, set+":")) != "00000000a00401fb" {
+		if got := h.guest("grep " + set + " /proc/self/status"); strings.TrimSpace(strings.TrimPrefix(got, set+":")) != "00000000a00401fb" {
 			t.Errorf("capabilities: %s", got)
 		}
 	}
-	if got := h.guest("m", "cat /sys/class/net/* 2>/dev/null; ls /dev/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3"); strings.TrimSpace(got) != "lo" {
+	if got := h.guest("cat /sys/class/net/* 2>/dev/null; ls /dev/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3"); strings.TrimSpace(got) != "lo" {
 		t.Errorf("interfaces: %q", got)
 	}
 }
 
 func TestDiskSurvivesStopAndStart(t *testing.T) {
 	h := newHost(t, newest)
-	h.boot("m")
+	h.boot()
 	paths := []string{"/root/a", "/tmp/a", "/workspace/a", "/usr/bin/a", "/etc/a", "/var/tmp/a", "/new-dir/a"}
-	h.guest("m", "mkdir /new-dir; rm -r /srv; for f in "+strings.Join(paths, " ")+"; do echo $f > $f; done; echo x > /run/a; rm /usr/bin/tac")
+	h.guest("mkdir /new-dir; rm -r /srv; for f in " + strings.Join(paths, " ") + "; do echo $f > $f; done; echo x > /run/a; rm /usr/bin/tac")
 	h.must("machine", "stop", "--name", "m")
 	h.must("machine", "start", "--name", "m")
-	if got := h.guest("m", "cat "+strings.Join(paths, " ")); got != strings.Join(paths, "\n")+"\n" {
+	if got := h.guest("cat " + strings.Join(paths, " ")); got != strings.Join(paths, "\n")+"\n" {
 		t.Errorf("after a restart: %s", got)
 	}
-	if got := h.guest("m", "ls /run/a /usr/bin/tac 2>/dev/null; true"); got != "" {
+	if got := h.guest("ls /run/a /usr/bin/tac 2>/dev/null; true"); got != "" {
 		t.Errorf("after a restart there is %s", got)
 	}
 	h.must("machine", "delete", "-f", "--name", "m")
 	h.must("machine", "create", "--name", "m")
 	h.must("machine", "start", "--name", "m")
-	if got := h.guest("m", "ls "+strings.Join(paths, " ")+" 2>/dev/null; ls /usr/bin/tac"); got != "/usr/bin/tac\n" {
+	if got := h.guest("ls " + strings.Join(paths, " ") + " 2>/dev/null; ls /usr/bin/tac"); got != "/usr/bin/tac\n" {
 		t.Errorf("a new machine of the same name has %s", got)
 	}
 }
@@ -133,7 +133,7 @@ func TestBootFollowsNoLinkOfTheGuests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, newest)
-			h.boot("m")
+			h.boot()
 			target := filepath.Join(h.dir, "target")
 			if err := os.Mkdir(target, 0o777); err != nil {
 				t.Fatal(err)

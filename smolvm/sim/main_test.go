@@ -127,12 +127,12 @@ func (h *host) must(args ...string) string {
 	return r.stdout
 }
 
-// boot makes and starts a machine, or skips the test where the kernel refuses namespaces.
-func (h *host) boot(name string, flags ...string) {
+// boot makes and starts the machine m, or skips the test where the kernel refuses namespaces.
+func (h *host) boot(flags ...string) {
 	h.t.Helper()
 	requireNamespaces(h.t)
-	h.must(h.createArgs(name, flags...)...)
-	h.must("machine", "start", "--name", name)
+	h.must(h.createArgs("m", flags...)...)
+	h.must("machine", "start", "--name", "m")
 }
 
 func (h *host) createArgs(name string, flags ...string) []string {
@@ -143,10 +143,10 @@ func (h *host) createArgs(name string, flags ...string) []string {
 	return append(args, flags...)
 }
 
-// guest runs a shell command in a machine and returns its stdout, or fails the test.
-func (h *host) guest(name, script string) string {
+// guest runs a shell command in the machine m and returns its stdout, or fails the test.
+func (h *host) guest(script string) string {
 	h.t.Helper()
-	return h.must("machine", "exec", "--name", name, "--", "sh", "-c", script)
+	return h.must("machine", "exec", "--name", "m", "--", "sh", "-c", script)
 }
 
 func (h *host) vmDir(name string) string {
@@ -176,8 +176,17 @@ var refusal = sync.OnceValue(func() string {
 func requireNamespaces(t *testing.T) {
 	t.Helper()
 	if why := refusal(); why != "" {
-		t.Skip(why)
+		skip(t, why)
 	}
+}
+
+// skip is t.Skip where a skip is allowed.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("BOTTLE_REQUIRE") == "1" {
+		t.Fatalf("BOTTLE_REQUIRE=1 allows no skip: %s", why)
+	}
+	t.Skip(why)
 }
 
 var (
