@@ -37,9 +37,13 @@
 //     libkrun's misdelivery to the previous destination, its made-up source
 //     address and its unconnected host socket are not modelled.
 //   - A listener of the guest shadows the host's of the same port from the
-//     moment it is noticed (5 ms). Without a policy a connect in between is
-//     handed back and nothing is lost; with one it fails with EACCES, unless
-//     the port is from the guest's ephemeral range (20000-24095), where
-//     connects always stay in the guest and an unserved port is ECONNREFUSED.
+//     moment it is noticed: within 5 ms, or 20 in a guest that was quiet for
+//     two seconds. Without a policy a connect in between is handed back and
+//     nothing is lost; with one it fails with EACCES, unless the port is from
+//     the guest's ephemeral range (20000-24095), where connects always stay in
+//     the guest and an unserved port is ECONNREFUSED.
+//   - A UDP socket connected to [::1] before a server of the guest's on [::]
+//     was noticed (50 ms) gets no answer from it.
 //   - A TCP deny happens in the guest's kernel, so the supervisor cannot log it.
+//   - A remote end's FIN is a FIN: libkrun before smolvm v1.6.0 made it a RST.
 package vnet

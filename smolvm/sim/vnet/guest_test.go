@@ -65,7 +65,7 @@ func guestMain() {
 	if err := in.Decode(&cfg); err != nil {
 		return
 	}
-	files, err := Prepare(cfg)
+	files, err := prepareIfAny(cfg)
 	problem := ""
 	var rights []byte
 	if err != nil {
@@ -101,6 +101,14 @@ func guestMain() {
 			return
 		}
 	}
+}
+
+// prepareIfAny prepares no network for a guest that only lends its namespace.
+func prepareIfAny(cfg Config) ([]*os.File, error) {
+	if cfg.Backend == "" {
+		return []*os.File{os.Stdin}, nil
+	}
+	return Prepare(cfg)
 }
 
 type guest struct{ listeners map[string]io.Closer }
@@ -139,6 +147,8 @@ func (g *guest) do(o order) outcome {
 		return oneShot(o)
 	case "ping":
 		return ping(o)
+	case "locate":
+		return locate()
 	case "hold":
 		return g.holdMany(o)
 	}

@@ -71,6 +71,18 @@ func boot(t *testing.T, cfg Config) *machine {
 	return m
 }
 
+// spawnIdle starts a guest without a network.
+func spawnIdle(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{t: t, ctl: spawn(t)}
+	if err := json.NewEncoder(m.ctl).Encode(Config{}); err != nil {
+		t.Fatal(err)
+	}
+	closeFiles(m.receive())
+	m.in = json.NewDecoder(m.ctl)
+	return m
+}
+
 // spawn starts the guest process and returns the control socket.
 func spawn(t *testing.T) *os.File {
 	t.Helper()

@@ -3,12 +3,11 @@
 package vnet
 
 import (
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 const (
@@ -77,29 +76,47 @@ func (i *interfaces) find(a netip.Addr) (place, string) {
 	return elsewhere, ""
 }
 
+// refresh reads the host's interfaces. By netlink and not from /sys, which may be
+// that of another network namespace.
 func (i *interfaces) refresh() {
 	i.read, i.own, i.bridged = time.Now(), make(map[netip.Addr]bool), nil
-	all, err := net.Interfaces()
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return
 	}
-	for _, nic := range all {
-		addrs, err := nic.Addrs()
+	links, err := netlink.LinkList()
+	if err != nil {
+		return
+	}
+	bridges := privateBridges(links)
+	for _, addr := range addrs {
+		p, err := netip.ParsePrefix(addr.IPNet.String())
 		if err != nil {
-			continue // it has gone since
+			continue
 		}
-		bridge := len(addrs) > 0 && isPrivateBridge(nic.Name)
-		for _, addr := range addrs {
-			p, err := netip.ParsePrefix(addr.String())
-			if err != nil {
-				continue
-			}
-			i.own[p.Addr()] = true
-			if bridge && !p.Addr().IsLinkLocalUnicast() && !p.IsSingleIP() {
-				i.bridged = append(i.bridged, bridgedSubnet{p.Masked(), nic.Name})
-			}
+		i.own[p.Addr()] = true
+		if name := bridges[addr.LinkIndex]; name != "" && !p.Addr().IsLinkLocalUnicast() && !p.IsSingleIP() {
+			i.bridged = append(i.bridged, bridgedSubnet{p.Masked(), name})
 		}
 	}
+}
+
+// privateBridges are the names of the bridges of this machine's own, as
+// container engines make them, by index. One with a network card as a port, an
+// interface of no kind, is the LAN.
+func privateBridges(links []netlink.Link) map[int]string {
+	bridges := make(map[int]string)
+	for _, l := range links {
+		if l.Type() == "bridge" {
+			bridges[l.Attrs().Index] = l.Attrs().Name
+		}
+	}
+	for _, l := range links {
+		if l.Type() == "device" {
+			delete(bridges, l.Attrs().MasterIndex)
+		}
+	}
+	return bridges
 }
 
 // lastAddr is the broadcast address of p.
@@ -110,23 +127,4 @@ func lastAddr(p netip.Prefix) netip.Addr {
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a
-}
-
-// isPrivateBridge reports whether name is a bridge of this machine's own, as
-// container engines make them. One with a network card as a port is the LAN.
-func isPrivateBridge(name string) bool {
-	dir := filepath.Join("/sys/class/net", name)
-	if _, err := os.Stat(filepath.Join(dir, "bridge")); err != nil {
-		return false
-	}
-	ports, err := os.ReadDir(filepath.Join(dir, "brif"))
-	if err != nil {
-		return false
-	}
-	for _, p := range ports {
-		if _, err := os.Stat(filepath.Join("/sys/class/net", p.Name(), "device")); err == nil {
-			return false
-		}
-	}
-	return true
 }

@@ -4,20 +4,29 @@ package vnet
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// servedPoll is how often the guest's listening sockets are looked for.
-	servedPoll = 5 * time.Millisecond
-	// lingerPoll bounds the wait between looks at a port whose listener has gone
-	// but whose connections may live on.
-	lingerPoll = 250 * time.Millisecond
-	// datagramPoll is how often served UDP ports are looked at again.
-	datagramPoll = time.Second
+	// pollBusy is how often the guest's listeners are looked for under a policy
+	// while anything happens in the guest, and for busyFor after that.
+	pollBusy = 5 * time.Millisecond
+	busyFor  = 2 * time.Second
+	// pollIdle is how often otherwise: a timer of 5 ms costs 1-2 % of a processor.
+	pollIdle = 20 * time.Millisecond
+	// pollOpen is how often without a policy, where a connect to a listener that
+	// was not noticed comes to claim.
+	pollOpen = 50 * time.Millisecond
+	// pollUDP is how often UDP sockets are looked at.
+	pollUDP = 50 * time.Millisecond
+	// pollLingering bounds the wait between looks at a port whose listener has
+	// gone but whose connections may live on.
+	pollLingering = 250 * time.Millisecond
 	// maxServed bounds the rules one guest can cause.
 	maxServed = 1024
 )
@@ -30,13 +39,16 @@ type servedPort struct {
 }
 
 // rules lead to the port and, for TCP, back from it. The answer to a datagram
-// goes to a port that is the guest's as well and served for that reason.
+// goes to a port that is the guest's as well and served for that reason. They
+// are for received packets too: the kernel looks at no port of a packet that
+// comes in unless a rule not bound to lo asks for it, and what is turned back to
+// the guest comes in (fib_rule_requires_fldissect).
 func (p servedPort) rules() []rule {
-	r := rule{pref: prefServed, to: p.loopback, proto: p.proto, dport: onePort(p.port), table: unix.RT_TABLE_LOCAL}
+	r := rule{pref: prefServed, to: p.loopback, proto: p.proto, dport: onePort(p.port), table: unix.RT_TABLE_LOCAL, received: true}
 	if p.proto == unix.IPPROTO_UDP {
 		return []rule{r}
 	}
-	back := rule{pref: prefServing, to: p.loopback, proto: p.proto, sport: onePort(p.port), table: unix.RT_TABLE_LOCAL}
+	back := rule{pref: prefServing, to: p.loopback, proto: p.proto, sport: onePort(p.port), table: unix.RT_TABLE_LOCAL, received: true}
 	return []rule{r, back}
 }
 
@@ -45,7 +57,9 @@ func (p servedPort) rules() []rule {
 // Safe for concurrent use.
 type served struct {
 	route, diag *netlinkConn
+	restrict    bool
 	logf        func(string, ...any)
+	signs       atomic.Int64 // of life in the guest, counted
 
 	mu    sync.Mutex
 	ports map[servedPort]*lingering
@@ -59,29 +73,53 @@ type lingering struct {
 	wait time.Duration
 }
 
-func newServed(route, diag *netlinkConn, logf func(string, ...any)) *served {
-	return &served{route: route, diag: diag, logf: logf, ports: make(map[servedPort]*lingering)}
+func newServed(route, diag *netlinkConn, restrict bool, logf func(string, ...any)) *served {
+	return &served{route: route, diag: diag, restrict: restrict, logf: logf, ports: make(map[servedPort]*lingering)}
 }
+
+// sign tells that something happens in the guest.
+func (s *served) sign() { s.signs.Add(1) }
 
 // watch keeps the rules up to date until stop is closed.
 func (s *served) watch(stop <-chan struct{}) {
-	tick := time.NewTicker(servedPoll)
-	defer tick.Stop()
-	datagrams := time.Now()
+	var (
+		timer     = time.NewTimer(0)
+		datagrams time.Time
+		busy      = time.Now()
+		signs     int64
+	)
+	defer timer.Stop()
 	for {
 		select {
 		case <-stop:
 			return
-		case now := <-tick.C:
-			err := s.updateTCP(now)
-			if err == nil && now.Sub(datagrams) >= datagramPoll {
-				datagrams, err = now, s.updateUDP()
-			}
-			if err != nil {
-				s.logf("the guest's listeners cannot be followed any more: %v", err)
-				return
-			}
+		case <-timer.C:
 		}
+		now := time.Now()
+		err := s.updateTCP(now)
+		if err == nil && now.Sub(datagrams) >= pollUDP {
+			datagrams, err = now, s.updateUDP()
+		}
+		if err != nil {
+			s.logf("the guest's listeners cannot be followed any more: %v", err)
+			return
+		}
+		if seen := s.signs.Load(); seen != signs {
+			signs, busy = seen, now
+		}
+		timer.Reset(s.pause(now.Sub(busy)))
+	}
+}
+
+// pause is how long to wait before the next look.
+func (s *served) pause(quiet time.Duration) time.Duration {
+	switch {
+	case !s.restrict:
+		return pollOpen
+	case quiet < busyFor:
+		return pollBusy
+	default:
+		return pollIdle
 	}
 }
 
@@ -162,32 +200,30 @@ func (s *served) dropIdle(now time.Time, listening map[servedPort]bool) error {
 			continue
 		}
 		l := s.ports[p]
-		l.wait = min(max(2*l.wait, servedPoll), lingerPoll)
+		l.wait = min(max(2*l.wait, pollBusy), pollLingering)
 		l.next = now.Add(l.wait)
 	}
 	return nil
 }
 
-// updateUDP removes the rules of ports no socket is bound to any more.
+// updateUDP looks at the UDP sockets once. Only those on [::] and ::1 are looked
+// for: what another is sent comes to claim in time, but a connected client of one
+// of these would keep an address that such a server does not answer from.
 func (s *served) updateUDP() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var known []servedPort
-	for p := range s.ports {
-		if p.proto == unix.IPPROTO_UDP {
-			known = append(known, p)
-		}
-	}
-	if len(known) == 0 {
-		return nil
-	}
 	bound := make(map[uint16]bool)
-	err := s.diag.sockets(unix.IPPROTO_UDP, stateAny, func(g guestSocket) { bound[g.local.Port()] = true })
+	err := s.diag.sockets(unix.IPPROTO_UDP, stateAny, func(g guestSocket) {
+		bound[g.local.Port()] = true
+		if to := (servedPort{unix.IPPROTO_UDP, loopbackV6, g.local.Port()}); g.remote.Port() == 0 && slices.Contains(g.serves(), loopbackV6) {
+			s.add(to)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	for _, p := range known {
-		if !bound[p.port] {
+	for p := range s.ports {
+		if p.proto == unix.IPPROTO_UDP && !bound[p.port] {
 			s.remove(p)
 		}
 	}
@@ -213,6 +249,7 @@ func (s *served) add(p servedPort) bool {
 		}
 	}
 	s.ports[p] = &lingering{}
+	s.sign()
 	return true
 }
 
