@@ -86,7 +86,7 @@ func (h helper) network(config *vnet.Config) error {
 func openLowPorts() error {
 	const path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 	if err := os.WriteFile(path, []byte("0"), 0); err != nil {
-		return fmt.Errorf("open the guest's low ports: %w", err)
+		return namespaceError(fmt.Errorf("open the guest's low ports: %w", err))
 	}
 	return nil
 }

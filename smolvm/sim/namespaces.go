@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,9 +100,12 @@ var namespaceSettings = []struct {
 	{"/proc/sys/user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"},
 }
 
-// namespaceError explains a refused clone, mount or capability in one line.
+// refusals are how a kernel, an AppArmor profile or a container engine's /proc says no.
+var refusals = []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOSPC, syscall.EINVAL, syscall.EROFS}
+
+// namespaceError explains a refused clone, mount, setting or capability in one line.
 func namespaceError(err error) error {
-	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
+	if !slices.ContainsFunc(refusals, func(errno syscall.Errno) bool { return errors.Is(err, errno) }) {
 		return err
 	}
 	for _, s := range namespaceSettings {
