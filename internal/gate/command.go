@@ -50,9 +50,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case word == "rename" && len(rest) == 1:
 		err = g.rename(ctx, rest[0])
 	case word == "bench" && len(rest) == 0:
-		err = g.launching(ctx, "run", "./internal/bench")
+		err = g.bench(ctx)
 	case word == "sweep" && len(rest) == 0:
-		err = g.launching(ctx, "run", "./cmd/bottle-probe", "sweep")
+		err = g.goDo(ctx, g.out, g.engine.Env(), "run", "./cmd/bottle-probe", "sweep")
 	default:
 		stages, ok := g.stages(ctx, word, rest)
 		if !ok {
@@ -118,13 +118,13 @@ func (g *gate) do(ctx context.Context, stages []stage.Stage) int {
 	return r.Do(ctx, stages...)
 }
 
-// launching runs a go command that launches or ends bottles.
-func (g *gate) launching(ctx context.Context, args ...string) error {
+// bench prints what a bottle costs on this host.
+func (g *gate) bench(ctx context.Context) error {
 	if b := g.engine.Banner(); b != "" {
 		_, _ = fmt.Fprintln(g.out, b)
 		defer func() { _, _ = fmt.Fprintln(g.out, b) }()
 	}
-	return proc.Run(ctx, g.out, g.root, g.engine.Env(), "go", args...)
+	return g.goDo(ctx, g.out, g.engine.Env(), "run", "./internal/bench")
 }
 
 func (g *gate) rename(ctx context.Context, path string) error {

@@ -106,12 +106,7 @@ func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Re
 	if err != nil {
 		return nil, err
 	}
-	bin, err := os.MkdirTemp("", "bottle-suites-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(bin) }()
-	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: bin, Engine: g.engine, Flags: g.race, Out: w}
+	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: filepath.Join(g.root, "bin", "suites"), Engine: g.engine, Flags: g.race, Out: w}
 	return r.Run(ctx, some)
 }
 
