@@ -41,7 +41,8 @@
 //     two seconds. Without a policy a connect in between is handed back and
 //     nothing is lost; with one it fails with EACCES, unless the port is from
 //     the guest's ephemeral range (20000-24095), where connects always stay in
-//     the guest and an unserved port is ECONNREFUSED.
+//     the guest and an unserved port is ECONNREFUSED. UDP to [::1] stays inside
+//     on these ports without a policy too.
 //   - A UDP socket connected to [::1] before a server of the guest's on [::]
 //     was noticed (50 ms) gets no answer from it.
 //   - A TCP deny happens in the guest's kernel, so the supervisor cannot log it.

@@ -65,32 +65,9 @@ func guestMain() {
 	if err := in.Decode(&cfg); err != nil {
 		return
 	}
-	files, err := prepareIfAny(cfg)
-	problem := ""
-	var rights []byte
-	if err != nil {
-		problem = err.Error()
-	} else {
-		var fds []int
-		for _, f := range files {
-			fd, err := dupFile(f)
-			if err != nil {
-				problem = err.Error()
-			}
-			fds = append(fds, fd)
-		}
-		rights = unix.UnixRights(fds...)
-		defer func() { closeFiles(files) }()
-		for _, fd := range fds {
-			defer unix.Close(fd)
-		}
-	}
-	line, _ := json.Marshal(outcome{Problem: problem})
-	if err := unix.Sendmsg(3, append(line, '\n'), rights, nil, 0); err != nil {
+	if err := handOver(cfg); err != nil {
 		return
 	}
-	closeFiles(files) // the supervisor holds the only descriptors now
-	files = nil
 	g := &guest{listeners: make(map[string]io.Closer)}
 	for {
 		var o order
@@ -101,6 +78,31 @@ func guestMain() {
 			return
 		}
 	}
+}
+
+// handOver prepares the network and passes its descriptors on. The supervisor
+// holds the only ones then, as it does in a machine.
+func handOver(cfg Config) error {
+	files, err := prepareIfAny(cfg)
+	defer func() { closeFiles(files) }()
+	var (
+		o   outcome
+		fds []int
+	)
+	for _, f := range files {
+		fd, dupErr := dupFile(f)
+		err = errors.Join(err, dupErr)
+		fds = append(fds, fd)
+		defer unix.Close(fd)
+	}
+	if err != nil {
+		o.Problem = err.Error()
+	}
+	line, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return unix.Sendmsg(3, append(line, '\n'), unix.UnixRights(fds...), nil, 0)
 }
 
 // prepareIfAny prepares no network for a guest that only lends its namespace.
@@ -147,6 +149,16 @@ func (g *guest) do(o order) outcome {
 		return oneShot(o)
 	case "ping":
 		return ping(o)
+	case "interfaces":
+		links, err := net.Interfaces()
+		if err != nil {
+			return failed("interfaces", err)
+		}
+		var names []string
+		for _, l := range links {
+			names = append(names, l.Name)
+		}
+		return outcome{Data: strings.Join(names, " ")}
 	case "locate":
 		return locate()
 	case "hold":

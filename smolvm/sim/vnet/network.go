@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -206,10 +207,19 @@ func (n *Network) acceptTSI(l *link, p packet) bool {
 		return true // for the stack to reset and to log
 	}
 	if _, err := n.dialer.route(to); err != nil {
-		l.send(unreachable(p))
+		n.sendUnreachable(l, p)
 		return false
 	}
 	return true
+}
+
+// sendUnreachable sends an ICMP error, and once more: the kernel only takes note
+// of one that finds connect() still holding its socket, and would not look again
+// before the SYN is due a second time.
+func (n *Network) sendUnreachable(l *link, p packet) {
+	b := unreachable(p)
+	l.send(b)
+	time.AfterFunc(2*time.Millisecond, func() { l.send(b) })
 }
 
 // Wake says that something begins to happen in the guest, an exec say: for two

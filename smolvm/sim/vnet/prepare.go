@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -99,29 +100,50 @@ func prepareLink(name string, addrs ...netip.Prefix) (index int, files []*os.Fil
 	if err := netlink.LinkSetMTU(link, linkMTU); err != nil {
 		return 0, files, fmt.Errorf("vnet: MTU of %s: %w", name, err)
 	}
-	if err := setIPv6Quiet(name); err != nil {
-		return 0, files, err
+	for key, value := range map[string]string{"disable_ipv6": "0", "accept_ra": "0", "addr_gen_mode": "1"} {
+		if err := setSysctl("net.ipv6.conf."+name+"."+key, value); err != nil {
+			return 0, files, err
+		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
 		return 0, files, fmt.Errorf("vnet: bring %s up: %w", name, err)
 	}
 	for _, a := range addrs {
 		addr := &netlink.Addr{IPNet: ipNet(a), Flags: unix.IFA_F_NODAD}
-		if err := netlink.AddrAdd(link, addr); err != nil && !noIPv6(a.Addr(), err) {
+		err := netlink.AddrAdd(link, addr)
+		if err == nil {
+			err = awaitLocal(a.Addr())
+		}
+		if err != nil && !noIPv6(a.Addr(), err) {
 			return 0, files, fmt.Errorf("vnet: address %s of %s: %w", a, name, err)
 		}
 	}
 	return link.Attrs().Index, files, nil
 }
 
+// localTimeout bounds the wait for an address to become the guest's own.
+const localTimeout = 2 * time.Second
+
+// awaitLocal waits until the kernel takes packets to addr. For IPv6 that is some
+// time after the address has been added, without DAD too (addrconf_dad_work), and
+// the first answers from the host would be lost.
+func awaitLocal(addr netip.Addr) error {
+	deadline := time.Now().Add(localTimeout)
+	for {
+		routes, err := netlink.RouteGet(addr.AsSlice())
+		switch {
+		case err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("not usable after %v: %w", localTimeout, errors.Join(err, os.ErrDeadlineExceeded))
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // noIPv6 reports whether err is a kernel booted without IPv6 refusing addr.
 func noIPv6(addr netip.Addr, err error) bool {
 	return addr.Is6() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP))
-}
-
-// setIPv6Quiet keeps the kernel from soliciting routers on the interface.
-func setIPv6Quiet(name string) error {
-	return setSysctl("net.ipv6.conf."+name+".accept_ra", "0")
 }
 
 func addRoute(r netlink.Route) error {

@@ -39,12 +39,12 @@ const (
 	_              = 32766 // main: allowed prefixes, else prohibited
 )
 
-// ephemeral is the guest's ip_local_port_range under a policy. There a connect to
-// an unserved port of 127.0.0.0/8 has to fail with EACCES, at once and in the
-// guest's kernel, so a listener is served only once it has been noticed. A program
-// that listens on port 0 and connects to itself must not depend on that: its
-// port comes from this range, and this range stays inside the guest always. It is
-// away from Linux's default range, where the host's own listeners get theirs.
+// ephemeral is the guest's ip_local_port_range. Under a policy a connect to an
+// unserved port of 127.0.0.0/8 has to fail with EACCES, at once and in the guest's
+// kernel, so a listener is served only once it has been noticed. A program that
+// listens on port 0 and connects to itself must not depend on that: its port
+// comes from this range, and this range stays inside the guest. It is away from
+// Linux's default range, where the host's own listeners get theirs.
 var ephemeral = portRange{20000, 24095}
 
 // prepareTSI makes the kernel answer for TSI: what the policy denies is a
@@ -67,11 +67,9 @@ func prepareTSI(cfg Config) (files []*os.File, err error) {
 	if err := acceptLoopback(rt, link); err != nil {
 		return files, err
 	}
-	if cfg.Restrict {
-		span := fmt.Sprintf("%d %d", ephemeral.first, ephemeral.last)
-		if err := setSysctl("net.ipv4.ip_local_port_range", span); err != nil {
-			return files, err
-		}
+	span := fmt.Sprintf("%d %d", ephemeral.first, ephemeral.last)
+	if err := setSysctl("net.ipv4.ip_local_port_range", span); err != nil {
+		return files, err
 	}
 	for _, r := range tsiRoutes(cfg, link) {
 		if err := addRoute(r); err != nil {
@@ -198,9 +196,12 @@ func tsiRules(cfg Config) []rule {
 			for _, p := range allowedLoopback(cfg, loopback) {
 				rules = append(rules, rule{pref: prefAllowed, to: p, proto: unix.IPPROTO_TCP, table: tableLoopback})
 			}
-			for _, proto := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-				rules = append(rules, rule{pref: prefEphemeral, to: loopback, proto: proto, dport: ephemeral, table: unix.RT_TABLE_LOCAL})
-			}
+			rules = append(rules, rule{pref: prefEphemeral, to: loopback, proto: unix.IPPROTO_TCP, dport: ephemeral, table: unix.RT_TABLE_LOCAL})
+		}
+		if cfg.Restrict || own.Is6() {
+			// Without a policy for IPv6 alone: a server on [::] answers a client
+			// on ::1 from there only if the client's port is known to be inside.
+			rules = append(rules, rule{pref: prefEphemeral, to: loopback, proto: unix.IPPROTO_UDP, dport: ephemeral, table: unix.RT_TABLE_LOCAL})
 		}
 		ping := uint8(unix.IPPROTO_ICMP)
 		if own.Is6() {
