@@ -50,6 +50,22 @@ func TestTransferAndHalfClose(t *testing.T) {
 	})
 }
 
+// A connection from the port of one that has just ended is a new one.
+func TestSourcePortIsUsedAgain(t *testing.T) {
+	for backend, from := range map[Backend]string{TSI: "127.0.0.1:31000", VirtioNet: "100.96.0.2:31000"} {
+		h := listenHost(t, "canary", "127.0.0.1:0")
+		m := boot(t, open(backend))
+		for i := range 5 {
+			o := m.do(order{Op: "dial", Addr: hostLoopback(backend, h.addr), From: from, Send: fmt.Sprint(i)})
+			wantData(t, o, fmt.Sprint("canary ", i))
+			if o.Elapsed > 500*time.Millisecond {
+				t.Errorf("%s: connect took %v", backend, o.Elapsed)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
 func TestParallelFlows(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend Backend) {
 		h := listenHost(t, "canary", "127.0.0.1:0")

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type order struct {
 	Network string
 	Addr    string
 	Send    string
+	From    string // local address of a dial; any if empty
 	Bytes   int
 	Times   int
 	Wait    time.Duration // for an answer; zero is two seconds
@@ -181,7 +183,11 @@ func failed(step string, err error) outcome {
 // dialOnce connects, sends a line and wants one back.
 func dialOnce(o order) (r outcome) {
 	begin := time.Now()
-	c, err := (&net.Dialer{Timeout: o.Wait, KeepAlive: -1}).Dial(o.Network, o.Addr)
+	dialer := &net.Dialer{Timeout: o.Wait, KeepAlive: -1}
+	if o.From != "" {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.MustParseAddrPort(o.From))
+	}
+	c, err := dialer.Dial(o.Network, o.Addr)
 	elapsed := time.Since(begin)
 	defer func() { r.Elapsed = elapsed }()
 	if err != nil {
@@ -192,9 +198,13 @@ func dialOnce(o order) (r outcome) {
 	if _, err := io.WriteString(c, o.Send+"\n"); err != nil {
 		return failed("write", err)
 	}
-	line, err := bufio.NewReader(c).ReadString('\n')
+	in := bufio.NewReader(c)
+	line, err := in.ReadString('\n')
 	if err != nil && line == "" {
 		return failed("read", err)
+	}
+	if o.From != "" { // let the other side end first, so that the port is free
+		_, _ = io.Copy(io.Discard, in)
 	}
 	return outcome{Data: strings.TrimSpace(line)}
 }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // A machine is a guest process with its network served by this one.
 type machine struct {
 	*Network
-	t       *testing.T
+	t       testing.TB
 	ctl     *os.File
 	in      *json.Decoder
 	mu      sync.Mutex
@@ -42,7 +42,7 @@ type machine struct {
 }
 
 // boot starts a guest, or skips the test with what is missing.
-func boot(t *testing.T, cfg Config) *machine {
+func boot(t testing.TB, cfg Config) *machine {
 	t.Helper()
 	if cfg.Machine == "" {
 		cfg.Machine = "m"
@@ -84,7 +84,7 @@ func spawnIdle(t *testing.T) *machine {
 }
 
 // spawn starts the guest process and returns the control socket.
-func spawn(t *testing.T) *os.File {
+func spawn(t testing.TB) *os.File {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -187,7 +187,7 @@ type canary struct {
 }
 
 // listenHost starts a TCP canary that answers "name line".
-func listenHost(t *testing.T, name, addr string) *canary {
+func listenHost(t testing.TB, name, addr string) *canary {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -261,7 +261,7 @@ func listenHostUDP(t *testing.T, name, addr string) *canary {
 }
 
 // listenEcho starts a TCP server that echoes until the end and then ends.
-func listenEcho(t *testing.T, addr string) netip.AddrPort {
+func listenEcho(t testing.TB, addr string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -345,7 +345,7 @@ func wantErrno(t *testing.T, o outcome, step string, errno syscall.Errno) {
 	}
 }
 
-func wantData(t *testing.T, o outcome, data string) {
+func wantData(t testing.TB, o outcome, data string) {
 	t.Helper()
 	if o.Errno != 0 || o.Problem != "" || o.Data != data {
 		t.Errorf("got %q (%d, %s), want %q", o, o.Errno, o.Problem, data)

@@ -33,6 +33,10 @@ const (
 	bufferMax     = 1 << 20
 )
 
+// timeWait is how long the stack remembers an ended connection. There is no wire
+// on which a segment could be late, and a SYN from a port it remembers is lost.
+const timeWait = 5 * time.Millisecond
+
 // Network is the host's end of one guest's network. Safe for concurrent use.
 type Network struct {
 	cfg    Config
@@ -132,6 +136,7 @@ func (n *Network) startStack() error {
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: bufferMin, Default: bufferDefault, Max: bufferMax}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: bufferMin, Default: bufferDefault, Max: bufferMax}
 	sack := tcpip.TCPSACKEnabled(true)
+	timeWait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
 	forward := tcp.NewForwarder(n.stack, bufferDefault, 2*maxFlows, n.handleTCP)
 	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, forward.HandlePacket)
 	n.stack.SetTransportProtocolHandler(udp.ProtocolNumber, n.udp.handle)
@@ -139,6 +144,7 @@ func (n *Network) startStack() error {
 		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &receive),
 		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &send),
 		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack),
+		n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &timeWait),
 		n.stack.CreateNIC(nicID, n.link),
 		n.stack.SetPromiscuousMode(nicID, true),
 		n.stack.SetSpoofing(nicID, true),
