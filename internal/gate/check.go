@@ -22,7 +22,7 @@ func (g *gate) lint(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	return errors.Join(
-		g.goDo(ctx, w, nil, "tool", tools, "golangci-lint", "run", "./..."),
+		g.goDo(ctx, w, nil, "tool", tools, "golangci-lint", "run", "--allow-parallel-runners", "./..."),
 		g.goDo(ctx, w, nil, append([]string{"tool", tools, "actionlint", "-config-file", ".gitea/actionlint.yaml"}, workflows...)...),
 	)
 }
