@@ -35,8 +35,9 @@ type flow struct {
 type dialer struct {
 	cfg   Config
 	hosts interfaces
-	// dialled is told of every address about to be dialled; nil tells nobody.
-	dialled func(network string, to netip.AddrPort)
+	// inspect is told of every address about to be dialled, and can refuse; nil
+	// lets all of them through.
+	inspect func(network string, to netip.AddrPort) error
 }
 
 // A route is where a flow is dialled.
@@ -89,8 +90,10 @@ func (d *dialer) dial(ctx context.Context, f flow) (net.Conn, error) {
 	if r.world {
 		return d.dialWorld(ctx, f)
 	}
-	if d.dialled != nil {
-		d.dialled(f.network, r.to)
+	if d.inspect != nil {
+		if err := d.inspect(f.network, r.to); err != nil {
+			return nil, fmt.Errorf("vnet: dial %s: %w", r.to, err)
+		}
 	}
 	nd := net.Dialer{Timeout: dialTimeout, KeepAlive: -1}
 	if r.bridge != "" {

@@ -30,6 +30,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// unable skips a test that this host cannot run, or fails it where it has to.
+func unable(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("BOTTLE_REQUIRE") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 // A machine is a guest process with its network served by this one.
 type machine struct {
 	*Network
@@ -52,11 +61,7 @@ func boot(t testing.TB, cfg Config) *machine {
 		t.Fatal(err)
 	}
 	files := m.receive()
-	d := &dialer{cfg: cfg, dialled: func(network string, to netip.AddrPort) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.dialled = append(m.dialled, network+" "+to.String())
-	}}
+	d := &dialer{cfg: cfg, inspect: m.inspect}
 	n, err := serve(d, files, func(format string, args ...any) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -69,6 +74,18 @@ func boot(t testing.TB, cfg Config) *machine {
 	m.in = json.NewDecoder(m.ctl)
 	t.Cleanup(func() { n.Close() })
 	return m
+}
+
+// inspect notes a dial, and refuses it if it would leave this machine: a test
+// that fails must not be a packet on the wire.
+func (m *machine) inspect(network string, to netip.AddrPort) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dialled = append(m.dialled, network+" "+to.String())
+	if where, _ := new(interfaces).locate(to.Addr()); where == elsewhere {
+		return fmt.Errorf("%s is off this machine", to)
+	}
+	return nil
 }
 
 // spawnIdle starts a guest without a network.
@@ -104,7 +121,7 @@ func spawn(t testing.TB) *os.File {
 	if err := cmd.Start(); err != nil {
 		ours.Close()
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOSPC) {
-			t.Skipf("user and network namespaces are refused here: %v", err)
+			unable(t, "user and network namespaces are refused here: %v", err)
 		}
 		t.Fatal(err)
 	}
@@ -133,7 +150,7 @@ func (m *machine) receive() []*os.File {
 		m.t.Fatalf("guest said %q: %v", buf[:n], err)
 	}
 	if strings.Contains(o.Problem, tunPath) {
-		m.t.Skip(o.Problem)
+		unable(m.t, "%s", o.Problem)
 	}
 	if o.Problem != "" {
 		m.t.Fatal(o.Problem)
@@ -191,7 +208,7 @@ func listenHost(t testing.TB, name, addr string) *canary {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		t.Skipf("cannot listen on %s: %v", addr, err)
+		unable(t, "cannot listen on %s: %v", addr, err)
 	}
 	t.Cleanup(func() { l.Close() })
 	c := &canary{name: name, addr: l.Addr().(*net.TCPAddr).AddrPort(), saw: make(map[string]bool)}
@@ -238,7 +255,7 @@ func listenHostUDP(t *testing.T, name, addr string) *canary {
 	t.Helper()
 	l, err := net.ListenPacket("udp", addr)
 	if err != nil {
-		t.Skipf("cannot listen on %s: %v", addr, err)
+		unable(t, "cannot listen on %s: %v", addr, err)
 	}
 	t.Cleanup(func() { l.Close() })
 	c := &canary{name: name, addr: l.LocalAddr().(*net.UDPAddr).AddrPort(), saw: make(map[string]bool)}
@@ -265,7 +282,7 @@ func listenEcho(t testing.TB, addr string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		t.Skipf("cannot listen on %s: %v", addr, err)
+		unable(t, "cannot listen on %s: %v", addr, err)
 	}
 	t.Cleanup(func() { l.Close() })
 	go serveLines(l, func(c net.Conn) {
