@@ -14,7 +14,7 @@ import (
 // Test runs all that CI runs: lint, vet, tidy, unit, integration, teeth, consumer, leftovers; needs a container engine.
 func Test() error { return gate("test") }
 
-// Unit runs the unit tests with -race; needs nothing, and a container engine for the bundle's own.
+// Unit runs the unit tests with -race; needs no VM, and without a container engine the tests that want one skip and say so.
 func Unit() error { return gate("unit") }
 
 // Integration runs the suites, or the one named behind it (smoke, loopback-refused, egress-port-bypass); needs a container engine,
