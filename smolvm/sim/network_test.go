@@ -27,7 +27,11 @@ func greeter(t *testing.T, network, address, word string, seen func(first string
 			if err != nil {
 				return
 			}
-			line, _ := bufio.NewReader(c).ReadString('\n')
+			r := bufio.NewReader(c)
+			line, _ := r.ReadString('\n')
+			if network == "unix" { // a world is told about the flow before the guest speaks; what is unread at close is a reset
+				_, _ = r.ReadString('\n')
+			}
 			if seen != nil {
 				seen(line)
 			}
