@@ -1,0 +1,73 @@
+//go:build linux
+
+package vnet
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Datagrams of every size come back, and one that goes to many goes nowhere.
+func TestDatagrams(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend Backend) {
+		w := listenWorld(t)
+		cfg := open(backend)
+		cfg.World = w.path
+		m := boot(t, cfg)
+		for _, host := range []string{"127.0.0.1:0", "[::1]:0"} {
+			at := hostLoopback(backend, listenHostUDP(t, "canary", host).addr)
+			for _, size := range []int{1200, 9000, 65507} {
+				wantData(t, m.do(order{Op: "sendto", Addr: at, Bytes: size}), fmt.Sprint(size))
+			}
+			wantData(t, m.do(order{Op: "dial", Network: "udp", Addr: at, Send: strings.Repeat("x", 1200)}), strings.Repeat("x", 1200))
+		}
+		for _, many := range []string{"224.0.0.251:5353", "239.1.2.3:99"} {
+			o := m.do(order{Op: "sendto", Addr: many, Send: "n", Wait: 50 * time.Millisecond})
+			if o.Problem != "timeout" {
+				t.Errorf("%s: got %s", many, o)
+			}
+		}
+		if len(w.flows) > 0 {
+			t.Errorf("the world got %v", w.flows)
+		}
+	})
+}
+
+// More exchanges than there is room for end the oldest and no other.
+func TestDatagramFlood(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend Backend) {
+		m := boot(t, open(backend))
+		at := hostLoopback(backend, listenHostUDP(t, "canary", "127.0.0.1:0").addr)
+		for range 2 * maxExchanges {
+			wantData(t, m.do(order{Op: "sendto", Addr: at, Send: "n"}), "canary n")
+		}
+		m.udp.mu.Lock()
+		defer m.udp.mu.Unlock()
+		if len(m.udp.live) > maxExchanges {
+			t.Errorf("%d live exchanges, want at most %d", len(m.udp.live), maxExchanges)
+		}
+	})
+}
+
+// Only virtio-net's gateway answers pings; TSI has no route for them.
+func TestPing(t *testing.T) {
+	v := boot(t, open(VirtioNet))
+	for addr, want := range map[string]string{
+		gatewayV4.String(): "echo 28", gatewayV6.String(): "echo 8",
+		testNet: "read: timeout", "2001:db8::77": "read: timeout",
+	} {
+		if got := v.do(order{Op: "ping", Addr: addr, Wait: 200 * time.Millisecond}).String(); got != want {
+			t.Errorf("ping %s: got %s, want %s", addr, got, want)
+		}
+	}
+	for _, cfg := range []Config{open(TSI), {Backend: TSI, Restrict: true}} {
+		m := boot(t, cfg)
+		for addr, want := range map[string]string{testNet: "connect: ENETUNREACH", "127.0.0.1": "echo 28"} {
+			if got := m.do(order{Op: "ping", Addr: addr, Wait: 200 * time.Millisecond}).String(); got != want {
+				t.Errorf("ping %s: got %s, want %s", addr, got, want)
+			}
+		}
+	}
+}
