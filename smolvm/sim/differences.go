@@ -14,6 +14,12 @@ type features struct {
 	ReapsOrphans       bool // start and stop kill a supervisor that lost its record
 	SignalAsShell      bool // a bare command killed by signal s exits 128+s instead of 255
 	OverflowFails      bool // more than execOutputCap of buffered output is an error instead of a truncation
+	CreateReserves     bool // a create reserves its name, so that of two racing ones the second fails
+	ReadyMarkerPrivate bool // each machine has a readiness marker of its own
+	KeepAlive          bool // commands of an image machine join one container instead of sharing one bundle config.json
+	TimeoutIgnored     bool // exec --timeout in default mode reaches no command of an image machine
+	FrameTooLarge      bool // image machine: over execOutputCap of buffered output breaks the protocol
+	ServeFloorStrict   bool // machines started through serve get the strict floor unless SMOLVM_EGRESS_FLOOR is set
 	DataDirVariable    bool // SMOLVM_DATA_DIR relocates HOME
 	FloorVariable      bool // SMOLVM_EGRESS_FLOOR is honoured
 	FleetVariables     bool // SMOLVM_PUBLISH_ADDR and SMOLVM_EGRESS_ALLOW_PRIVATE are honoured
@@ -63,16 +69,24 @@ var differences = []difference{
 	{release{0, 8, 1}, "a TSI policy lets the host's resolver through", func(f *features) { f.Resolver = resolverHost }},
 	{release{1, 0, 0}, "status prints the real state word", func(f *features) { f.StatusPrintsState = true }},
 	{release{1, 0, 0}, "bare exec: over 11 MiB is an error", func(f *features) { f.OverflowFails = true }},
+	{release{1, 0, 0}, "a create reserves its name", func(f *features) { f.CreateReserves = true }},
 	{release{1, 0, 2}, "create and delete take -n/--name", func(f *features) { f.NameFlag = true }},
 	{release{1, 0, 2}, "#372 virtio-net enforces a policy when selected", func(f *features) { f.VirtioEnforces = true }},
 	{release{1, 0, 4}, "#389 virtio-net floor denies private addresses", func(f *features) { f.VirtioFloor = floorStrict }},
 	{release{1, 0, 4}, "SMOLVM_PUBLISH_ADDR, SMOLVM_EGRESS_ALLOW_PRIVATE", func(f *features) { f.FleetVariables = true }},
 	{release{1, 1, 3}, "#427 any policy selects virtio-net", func(f *features) { f.PolicyNeedsVirtio = true }},
 	{release{1, 1, 3}, "#427 the floor shrinks to metadata", func(f *features) { f.VirtioFloor = floorMetadata }},
+	{release{1, 2, 5}, "a readiness marker per machine", func(f *features) { f.ReadyMarkerPrivate = true }},
 	{release{1, 2, 5}, "SMOLVM_DATA_DIR", func(f *features) { f.DataDirVariable = true }},
 	{release{1, 3, 3}, "#510 the floor holds on TSI", func(f *features) { f.TSIFloor = true }},
 	{release{1, 3, 9}, "#536 SMOLVM_EGRESS_FLOOR", func(f *features) { f.FloorVariable = true }},
+	{release{1, 3, 9}, "#536 serve start is strict", func(f *features) { f.ServeFloorStrict = true }},
+	{release{1, 4, 1}, "#542 a keep-alive container for default execs", func(f *features) { f.KeepAlive = true }},
+	{release{1, 4, 1}, "exec --timeout is lost on the way to the container", func(f *features) { f.TimeoutIgnored = true }},
+	{release{1, 4, 1}, "#670 no guard on the output of a joined exec", func(f *features) { f.FrameTooLarge = true }},
 	{release{1, 5, 0}, "#583 start and stop kill an orphaned _boot-vm", func(f *features) { f.ReapsOrphans = true }},
+	{release{1, 6, 12}, "#670 over 11 MiB is an error again", func(f *features) { f.FrameTooLarge = false }},
+	{release{1, 7, 0}, "exec --timeout reaches the container again", func(f *features) { f.TimeoutIgnored = false }},
 	{release{1, 7, 2}, "#784 the gateway's address is the host's loopback", func(f *features) { f.HostGateway = true }},
 	{release{1, 7, 2}, "#788 delete reports what it could not remove", func(f *features) { f.DeleteErrorsMatter = true }},
 	{release{1, 8, 1}, "egress-denials.log", func(f *features) { f.DenialLog = true }},

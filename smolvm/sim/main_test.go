@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -117,6 +118,17 @@ func (h *host) run(args ...string) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
+// inProcess is run without a process of its own. A start needs one: it boots what /proc/self/exe is.
+func (h *host) inProcess(args ...string) result {
+	h.t.Helper()
+	if slices.Contains(args, "start") {
+		return h.run(args...)
+	}
+	var stdout, stderr bytes.Buffer
+	code := Main(args, h.env, strings.NewReader(""), &stdout, &stderr)
+	return result{stdout.String(), stderr.String(), code}
+}
+
 // must is run of a command line that has to succeed.
 func (h *host) must(args ...string) string {
 	h.t.Helper()
@@ -136,11 +148,19 @@ func (h *host) boot(flags ...string) {
 }
 
 func (h *host) createArgs(name string, flags ...string) []string {
-	args := []string{"machine", "create", "--name", name}
-	if strings.Contains(strings.Join(h.env, " "), "SMOLVM_SIM_VERSION=0.8.0") {
-		args = []string{"machine", "create", name}
+	return append(append([]string{"machine", "create"}, h.named(name)...), flags...)
+}
+
+// named is a machine's name as create, delete, update and data-dir of the host's release take it.
+func (h *host) named(name string) []string {
+	f, err := personality(environOf(h.env)["SMOLVM_SIM_VERSION"])
+	if err != nil {
+		h.t.Fatal(err)
 	}
-	return append(args, flags...)
+	if f.NameFlag {
+		return []string{"--name", name}
+	}
+	return []string{name}
 }
 
 // guest runs a shell command in the machine m and returns its stdout, or fails the test.
@@ -206,7 +226,7 @@ func (h *host) transcript(lines ...string) string {
 
 // lines is how goldens show a command line: its exit code, stdout and stderr, what differs between runs replaced.
 func (h *host) lines(args []string) string {
-	r := h.run(args...)
+	r := h.inProcess(args...)
 	text := fmt.Sprintf("$ smolvm %s\n%s%sexit %d\n\n", strings.Join(args, " "), block("", r.stdout), block("! ", r.stderr), r.code)
 	text = pidText.ReplaceAllString(text, "${1}PID")
 	text = createdText.ReplaceAllString(text, "${1}TIME")

@@ -12,9 +12,9 @@ import (
 // newest is the personality taken when SMOLVM_SIM_VERSION is unset.
 const newest = "1.9.3"
 
-// simulated are the releases that may be asked for by name. Another one is added here once its rows in differences are
-// complete and its goldens are recorded.
-var simulated = []string{"0.8.0", "1.9.3"}
+// simulated are the releases that may be asked for by name, the oldest first. Another one is added here once its rows in
+// differences are complete and its goldens are recorded.
+var simulated = []string{"0.8.0", "0.8.1", "1.0.2", "1.0.4", "1.1.3", "1.2.5", "1.4.1", "1.7.2", "1.8.0", "1.9.3"}
 
 // A release is a smolvm version number, major first.
 type release [3]int

@@ -33,16 +33,12 @@ var grammarLines = []string{
 func TestGrammar(t *testing.T) {
 	for _, release := range simulated {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			h := newHost(t, release)
-			positional := release == "0.8.0"
 			var lines []string
 			for _, line := range grammarLines {
 				for _, n := range [][2]string{{"NAME", "m"}, {"NOBODY", "nobody"}, {"WITH-", "with-"}, {"LABELLED", "labelled"}} {
-					arg := "--name " + n[1]
-					if positional {
-						arg = n[1]
-					}
-					line = strings.ReplaceAll(line, n[0], arg)
+					line = strings.ReplaceAll(line, n[0], strings.Join(h.named(n[1]), " "))
 				}
 				lines = append(lines, line)
 			}
@@ -54,6 +50,7 @@ func TestGrammar(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, release := range simulated {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			h := newHost(t, release)
 			golden(t, "help-"+release+".golden", h.transcript("--help", "machine --help", "machine create --help", "machine exec -h", "machine delete -h"))
 		})
@@ -77,15 +74,12 @@ func TestLife(t *testing.T) {
 	requireNamespaces(t)
 	for _, release := range simulated {
 		t.Run(release, func(t *testing.T) {
+			t.Parallel()
 			h := newHost(t, release)
 			var out strings.Builder
 			out.WriteString(h.lines(h.createArgs("m", "-e", "A=1")))
 			for _, line := range lifeLines {
-				name := "--name m"
-				if release == "0.8.0" {
-					name = "m"
-				}
-				out.WriteString(h.lines(tabbed(strings.ReplaceAll(line, "NAME", name))))
+				out.WriteString(h.lines(tabbed(strings.ReplaceAll(line, "NAME", strings.Join(h.named("m"), " ")))))
 			}
 			golden(t, "life-"+release+".golden", out.String())
 		})
