@@ -26,6 +26,7 @@ const closeWithin = 5 * time.Second
 // named "canary". It is safe for concurrent use.
 type Canary struct {
 	addr   netip.AddrPort
+	host   netip.AddrPort // where its port is published; zero where it is not
 	p      *execution
 	ended  chan struct{} // closed when its output has ended
 	errOut bytes.Buffer  // its standard error, complete once ended
@@ -36,25 +37,38 @@ type Canary struct {
 	err       error // why its output ended before its time
 }
 
-// Canary starts a listener on a free port of the container's address. It lives until Close or the container's end; ctx
-// bounds only its start.
+// Canary starts a listener on a free port of the container's address, or on one of WithCanaryPorts. It lives until Close or
+// the container's end; ctx bounds only its start.
 func (c *Container) Canary(ctx context.Context) (*Canary, error) {
-	at := netip.AddrPortFrom(c.addr, 0)
+	port, done, err := c.canaryPort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	y, err := c.canaryAt(ctx, netip.AddrPortFrom(c.addr, port))
+	if err != nil {
+		done()
+		return nil, err
+	}
+	y.host = c.published[y.addr.Port()]
+	y.close = sync.OnceValue(func() error { defer done(); return y.end() })
+	return y, nil
+}
+
+func (c *Container) canaryAt(ctx context.Context, at netip.AddrPort) (*Canary, error) {
 	p, err := c.begin(ctx, []string{program, "canary", "--listen", at.String()}, true)
 	if err != nil {
 		return nil, err
 	}
 	y := &Canary{p: p, ended: make(chan struct{})}
-	y.close = sync.OnceValue(y.end)
 	up := make(chan netip.AddrPort, 1)
 	go y.read(up)
 	select {
 	case y.addr = <-up:
 		return y, nil
 	case <-y.ended:
-		return nil, errors.Join(fmt.Errorf("%s: it ended before it listened", p.name), y.close())
+		return nil, errors.Join(fmt.Errorf("%s: it ended before it listened", p.name), y.end())
 	case <-ctx.Done():
-		_ = y.close()
+		_ = y.end()
 		return nil, fmt.Errorf("%s: waiting for it to listen: %w", p.name, context.Cause(ctx))
 	}
 }
@@ -107,8 +121,11 @@ func (y *Canary) fail(err error) {
 	}
 }
 
-// Addr is where the canary listens.
+// Addr is where the canary listens, in the container.
 func (y *Canary) Addr() netip.AddrPort { return y.addr }
+
+// Published is where on the host the canary answers; the zero AddrPort where WithPublish does not name its port.
+func (y *Canary) Published() netip.AddrPort { return y.host }
 
 // Sightings are the nonces that have arrived so far, oldest first. One that has just been answered may still be on its way
 // from the container; after a Close without an error all are there.

@@ -8,7 +8,7 @@
 //   - The image is made from this module's own static binary and loaded without a builder or a registry (Image).
 //   - The network has an explicit subnet that neither the engine nor the host uses (NewNetwork).
 //   - Up means proven: every daemon that listens on the network has answered an echo with a proof only it can compute.
-//   - No port is published. No capability, no writable root, no new privileges, not root.
+//   - No port is published, unless WithPublish asks for it, at one address. No capability, no writable root, no new privileges, not root.
 //
 // Everything carries labels that say whose it is, so that Sweep finds what a killed run left and nothing else.
 package bundle

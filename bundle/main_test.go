@@ -1,11 +1,8 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -100,19 +97,9 @@ func remove(t *testing.T, what string, f func(context.Context) error) {
 
 // dialEcho asks at for an echo from this process, which on native Linux shares the bridge.
 func dialEcho(ctx context.Context, at netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
-	c, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", at.String())
-	if err != nil {
-		return echo.Reply{}, err
-	}
-	defer c.Close()
-	if _, err := c.Write(echo.Request(n)); err != nil {
-		return echo.Reply{}, err
-	}
-	var buf bytes.Buffer
-	if _, err := io.Copy(&buf, io.LimitReader(c, echo.MaxReply)); err != nil {
-		return echo.Reply{}, err
-	}
-	return echo.ParseResponse(buf.Bytes())
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return echo.Ask(ctx, at, n)
 }
 
 // sharesBridge skips where container addresses are not this host's to dial.

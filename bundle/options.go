@@ -25,13 +25,15 @@ func (Option) Customize(*testcontainers.GenericContainerRequest) error { return 
 
 // settings are Run's options put together.
 type settings struct {
-	name    string
-	network *Network
-	addr    netip.Addr
-	daemons []string
-	secret  echo.Secret
-	allow   []string
-	listen  map[string]netip.AddrPort // every known daemon has one
+	name     string
+	network  *Network
+	addr     netip.Addr
+	daemons  []string
+	secret   echo.Secret
+	allow    []string
+	listen   map[string]netip.AddrPort // every known daemon has one
+	publish  map[uint16]netip.AddrPort // container port to host address; nil = none
+	canaries []uint16                  // where canaries listen; nil = on free ports
 }
 
 func newSettings(opts []testcontainers.ContainerCustomizer) (settings, error) {

@@ -75,6 +75,13 @@ func TestBadOptions(t *testing.T) {
 		"an unknown daemon":  WithListen("nosuch", netip.MustParseAddrPort("0.0.0.0:1")),
 		"no port":            WithListen("egress", netip.MustParseAddrPort("0.0.0.0:0")),
 		"nowhere":            WithListen("egress", netip.AddrPort{}),
+		"published nowhere":  WithPublish(netip.Addr{}, Published{Container: 1}),
+		"to everybody":       WithPublish(netip.IPv4Unspecified(), Published{Container: 1}),
+		"a group":            WithPublish(netip.MustParseAddr("224.0.0.1"), Published{Container: 1}),
+		"no published port":  WithPublish(netip.MustParseAddr("127.0.0.2"), Published{}),
+		"published twice":    WithPublish(netip.MustParseAddr("127.0.0.2"), Published{Container: 1}, Published{Container: 1, Host: 2}),
+		"no canary port":     WithCanaryPorts(0),
+		"one canary twice":   WithCanaryPorts(1, 1),
 	} {
 		if _, err := newSettings(customizers(o)); err == nil {
 			t.Errorf("%s passes", name)

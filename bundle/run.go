@@ -24,6 +24,8 @@ const (
 	// upWithin bounds the start until PID 1 says that it is up.
 	upWithin = 20 * time.Second
 	upPoll   = 5 * time.Millisecond
+	// answerWithin bounds one echo asked from here.
+	answerWithin = 2 * time.Second
 	// tailLines is how much of the log an error quotes.
 	tailLines = 10
 )
@@ -31,8 +33,10 @@ const (
 // A Container is a bundle that runs. Its methods are safe for concurrent use.
 type Container struct {
 	testcontainers.Container
-	settings settings
-	addr     netip.Addr
+	settings  settings
+	addr      netip.Addr
+	published map[uint16]netip.AddrPort // container port to host address
+	canaries  chan uint16               // free canary ports; nil = any port will do
 }
 
 // Run starts a bundle from img (see Image), which must hold /bottle-bundle as its entry point. It returns once every daemon
@@ -50,7 +54,7 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	if ctr == nil {
 		return nil, fmt.Errorf("run bundle: %w", err)
 	}
-	c := &Container{Container: ctr, settings: s, addr: s.addr}
+	c := &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}
 	if err == nil {
 		err = c.verify(ctx)
 	}
@@ -66,11 +70,12 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 	out := []testcontainers.ContainerCustomizer{
 		testcontainers.WithLogger(tclog.NewNoopLogger()),
 		testcontainers.WithEnv(s.env()),
-		testcontainers.WithLabels(ownedLabels(nil)),
+		testcontainers.WithLabels(ownedLabels(s.labels())),
 		testcontainers.WithConfigModifier(func(c *container.Config) { c.User = unprivileged }),
 		testcontainers.WithHostConfigModifier(harden),
 		testcontainers.WithWaitStrategyAndDeadline(upWithin, wait.ForLog(up).AsRegexp().WithPollInterval(upPoll)),
 	}
+	out = append(out, s.publishers()...)
 	if s.name != "" {
 		out = append(out, testcontainers.WithName(s.name))
 	}
@@ -127,6 +132,9 @@ func (c *Container) place(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("inspecting the container: %w", err)
 	}
+	if err := c.bound(in.NetworkSettings.Ports); err != nil {
+		return err
+	}
 	var on []string
 	for name, ep := range in.NetworkSettings.Networks {
 		on = append(on, name+" at "+ep.IPAddress.String())
@@ -154,6 +162,10 @@ func (c *Container) prove(ctx context.Context) error {
 	go func() { results <- c.listening(ctx, ports) }()
 	n := 1
 	for name, at := range ports {
+		if host, ok := c.published[at.Port()]; ok {
+			n++
+			go func() { results <- c.answersHost(ctx, name, host) }()
+		}
 		if !at.Addr().IsUnspecified() || !c.addr.IsValid() {
 			continue // PID 1 asked it on loopback, and nobody else can
 		}
@@ -183,6 +195,20 @@ func (c *Container) listening(ctx context.Context, ports map[string]netip.AddrPo
 func (c *Container) echoes(ctx context.Context, name string, at netip.AddrPort) error {
 	n := echo.NewNonce()
 	r, err := c.Echo(ctx, at, n)
+	return c.own(name, at, n, r, err)
+}
+
+// answersHost asks a published port from here: that is the road a guest will take.
+func (c *Container) answersHost(ctx context.Context, name string, at netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	n := echo.NewNonce()
+	r, err := echo.Ask(ctx, at, n)
+	return c.own(name, at, n, r, err)
+}
+
+// own judges what came of asking at for n.
+func (c *Container) own(name string, at netip.AddrPort, n echo.Nonce, r echo.Reply, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s does not answer on %s: %w", name, at, err)
 	}

@@ -59,6 +59,11 @@ func (c *Container) recall(ctx context.Context) error {
 	for _, ep := range in.NetworkSettings.Networks {
 		c.addr = ep.IPAddress
 	}
+	c.published = publishedTCP(in.NetworkSettings.Ports)
+	if c.settings.canaries, err = parsePorts(in.Config.Labels[labelCanaries]); err != nil {
+		return err
+	}
+	c.canaries = c.settings.canaryPorts()
 	for _, kv := range in.Config.Env {
 		key, value, _ := strings.Cut(kv, "=")
 		switch key {

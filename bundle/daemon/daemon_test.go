@@ -25,7 +25,7 @@ func TestBothDaemonsForReal(t *testing.T) {
 	r.waitLine("ready: proxy,egress")
 	for _, at := range []netip.AddrPort{proxy, egress} {
 		n := echo.NewNonce()
-		if reply, err := askEcho(t.Context(), at, n); err != nil || !secret.Verify(n, reply) {
+		if reply, err := echo.Ask(t.Context(), at, n); err != nil || !secret.Verify(n, reply) {
 			t.Errorf("%s: %+v, %v", at, reply, err)
 		}
 		r.waitLine(string(n))

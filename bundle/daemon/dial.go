@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,33 +15,6 @@ import (
 
 // defaultDial bounds one echo of the dial subcommand.
 const defaultDial = 2 * time.Second
-
-// askEcho dials addr over TCP and has n echoed. A reply to another nonce is echo.ErrForeign; whose reply it is, the holder of
-// the secret decides.
-func askEcho(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr.String())
-	if err != nil {
-		return echo.Reply{}, err
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
-	defer stop()
-	if _, err := c.Write(echo.Request(n)); err != nil {
-		return echo.Reply{}, fmt.Errorf("asking %s for an echo: %w", addr, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(c, echo.MaxReply))
-	if err != nil && len(b) == 0 {
-		return echo.Reply{}, fmt.Errorf("reading the echo of %s: %w", addr, err)
-	}
-	r, err := echo.ParseResponse(b)
-	if err != nil {
-		return echo.Reply{}, fmt.Errorf("%s: %w", addr, err)
-	}
-	if r.Nonce != n {
-		return echo.Reply{}, fmt.Errorf("%s echoed another nonce: %w", addr, echo.ErrForeign)
-	}
-	return r, nil
-}
 
 // dial is `bottle-bundle dial [--timeout D] ADDR NONCE [ADDR NONCE]...`: it prints the answers, one line each, in this order.
 func dial(ctx context.Context, args []string, stdout io.Writer) error {
@@ -59,7 +31,7 @@ func dial(ctx context.Context, args []string, stdout io.Writer) error {
 	defer cancel()
 	var errs []error
 	for _, c := range calls {
-		r, err := askEcho(ctx, c.addr, c.nonce)
+		r, err := echo.Ask(ctx, c.addr, c.nonce)
 		if err == nil {
 			_, err = stdout.Write(echo.Line(r))
 		}

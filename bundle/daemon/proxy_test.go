@@ -241,7 +241,7 @@ func TestEchoIsWitnessed(t *testing.T) {
 	c := newChain(t, "")
 	for _, h := range []*hop{c.proxy, c.egress} {
 		n := echo.NewNonce()
-		r, err := askEcho(t.Context(), h.addr(), n)
+		r, err := echo.Ask(t.Context(), h.addr(), n)
 		if err != nil {
 			t.Fatal(err)
 		}

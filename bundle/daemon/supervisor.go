@@ -116,7 +116,7 @@ func (s *Supervisor) answers(ctx context.Context, c Child, p *process) error {
 	defer tick.Stop()
 	for {
 		n := echo.NewNonce()
-		reply, err := askEcho(ctx, wire.FromInside(c.Echo), n)
+		reply, err := echo.Ask(ctx, wire.FromInside(c.Echo), n)
 		switch {
 		case err == nil && reply.Name == c.Name && (s.Secret == (echo.Secret{}) || s.Secret.Verify(n, reply)):
 			return nil

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"bottle.internal/internal/echo"
 )
 
 func TestNoDaemonsIdles(t *testing.T) {
@@ -47,7 +49,7 @@ func TestOneDiesTheOthersStay(t *testing.T) {
 	}
 	killListener(t, a.String())
 	r.waitLine("[a] killed by killed; 1 of 2 left")
-	if _, err := askEcho(t.Context(), b, testNonce); err != nil {
+	if _, err := echo.Ask(t.Context(), b, testNonce); err != nil {
 		t.Errorf("b was lost with a: %v", err)
 	}
 	killListener(t, b.String())
@@ -64,7 +66,7 @@ func TestOneNeverComesUp(t *testing.T) {
 	if strings.Contains(r.log(), "\nready:") {
 		t.Errorf("ready although b never answered:\n%s", r.log())
 	}
-	if _, err := askEcho(t.Context(), a, testNonce); err != nil {
+	if _, err := echo.Ask(t.Context(), a, testNonce); err != nil {
 		t.Errorf("a was lost with b: %v", err)
 	}
 }
@@ -90,7 +92,7 @@ func TestStopWithinTwoSeconds(t *testing.T) {
 				if behaviour == "serve" && !strings.Contains(r.log(), "[a] asked to end") {
 					t.Errorf("its last words are lost:\n%s", r.log())
 				}
-				if _, err := askEcho(t.Context(), a, testNonce); err == nil {
+				if _, err := echo.Ask(t.Context(), a, testNonce); err == nil {
 					t.Error("the daemon outlives its supervisor")
 				}
 			})
