@@ -16,8 +16,13 @@ var (
 		Network: Network{
 			Enabled: true, Backend: VirtioNet,
 			AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.77.0.2/32"), netip.MustParsePrefix("fd00::/64")},
+			AllowHosts: []string{"api.example.com", "db"}, LoopbackOnly: true,
 		},
+		Ports: []Port{{8080, 80}, {8443, 443}}, Volumes: []Volume{{"/host/a b", "/guest/a", true}, {"/b", "/b", false}}, Init: []string{"apk add jq", "true"},
 		Env: []string{"A=1", "B=two words", "EMPTY="}, Workdir: "/work dir", Labels: map[string]string{"b": "2", "a": "1=1"},
+	}
+	everythingPack = PackOptions{
+		Image: "alpine:3.20", FromMachine: "m", Output: "/packs/agent", CPUs: 2, MemoryMiB: 1024, Platform: "linux/arm64",
 	}
 	everythingExec = Command{
 		Argv: []string{"sh", "-c", "echo \"$1\"", "--", "--name", "x y", ""}, Env: []string{"A=1", "B=--"}, Dir: "/tmp", Timeout: 1500 * time.Millisecond,
@@ -42,6 +47,8 @@ func TestArgs(t *testing.T) {
 				{"list", listArgs()},
 				{"exec, defaults", execArgs("m", "NONCE", Command{Argv: []string{"true"}})},
 				{"exec, everything set", execArgs("m", "NONCE", everythingExec)},
+				{"pack create, defaults", packCreateArgs(PackOptions{Image: "alpine:3.20", Output: "/packs/agent"})},
+				{"pack create, everything set", packCreateArgs(everythingPack)},
 				{"cp in", copyToArgs(v, "m", "/host/f", "/guest/f:1", 0o755)},
 				{"cp out", copyFromArgs("m", "/guest/f:1", "./f")},
 			}
@@ -56,7 +63,7 @@ func TestArgs(t *testing.T) {
 
 // A new option must be in the rows above, or nobody sees that the builder forgets it.
 func TestEverythingIsSet(t *testing.T) {
-	for _, opts := range []any{everythingCreate, everythingCreate.Network, everythingExec} {
+	for _, opts := range []any{everythingCreate, everythingCreate.Network, everythingPack, everythingExec} {
 		v := reflect.ValueOf(opts)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

@@ -2,6 +2,7 @@ package smolvm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,12 @@ type CreateOptions struct {
 	CPUs, MemoryMiB int
 	// Network is what the guest may reach; zero is nothing.
 	Network Network
+	// Ports publishes guest ports on the host: at 127.0.0.1, or where StartOptions.PublishAddr says.
+	Ports []Port
+	// Volumes are host directories seen in the guest.
+	Volumes []Volume
+	// Init are shell commands that the guest runs once, in order, at its first start; what fails, fails the start.
+	Init []string
 	// Env holds KEY=VALUE for every command in the guest. At 0.8.0 commands were seen not to get it: Command.Env is sure.
 	Env []string
 	// Workdir is the absolute directory commands start in; "" is the image's own, or "/". Not with From below 1.8.0, which drops it.
@@ -76,13 +83,7 @@ func (o CreateOptions) check(name string) error {
 			return err
 		}
 	}
-	if err := checkEnv(o.Env); err != nil {
-		return err
-	}
-	if err := checkLabels(o.Labels); err != nil {
-		return err
-	}
-	return o.Network.check()
+	return errors.Join(checkEnv(o.Env), checkLabels(o.Labels), checkAttached(o), o.Network.check())
 }
 
 // checkRelease refuses what release v would drop without a word, or fail on when it is too late.

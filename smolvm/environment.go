@@ -57,14 +57,18 @@ func merge(lists ...[]string) []string {
 	return out
 }
 
-// floorEnv is what `machine start` needs so that the egress floor neither hides a private address that the policy allows nor
+// startEnv is what `machine start` needs so that the egress floor neither hides a private address that the policy allows nor
 // depends on other variables. The VM inherits it, so it must be set there and nowhere else.
-func floorEnv(v Version, policy bool) []string {
+func startEnv(v Version, policy bool, o StartOptions) []string {
+	var env []string
+	if o.PublishAddr.IsValid() {
+		env = append(env, "SMOLVM_PUBLISH_ADDR="+o.PublishAddr.String())
+	}
 	switch {
 	case v.has(floorVariable):
-		return []string{"SMOLVM_EGRESS_FLOOR=metadata"}
-	case v.has(privateFloor) && policy:
-		return []string{"SMOLVM_EGRESS_ALLOW_PRIVATE=1"}
+		env = append(env, "SMOLVM_EGRESS_FLOOR=metadata")
+	case v.has(privateFloor) && policy, o.PublishAddr.IsValid():
+		env = append(env, "SMOLVM_EGRESS_ALLOW_PRIVATE=1")
 	}
-	return nil
+	return env
 }

@@ -1,6 +1,7 @@
 package smolvm
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -26,24 +27,30 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestFloorEnv(t *testing.T) {
+func TestStartEnv(t *testing.T) {
 	private, metadata := []string{"SMOLVM_EGRESS_ALLOW_PRIVATE=1"}, []string{"SMOLVM_EGRESS_FLOOR=metadata"}
+	const at = "SMOLVM_PUBLISH_ADDR=10.0.0.7"
+	published := StartOptions{PublishAddr: netip.MustParseAddr("10.0.0.7")}
 	for _, row := range []struct {
 		v      Version
 		policy bool
+		o      StartOptions
 		want   []string
 	}{
-		{release(0, 8, 0), true, nil},
-		{release(1, 0, 3), true, nil},
-		{release(1, 0, 4), true, private},
-		{release(1, 0, 4), false, nil},
-		{release(1, 1, 2), true, private},
-		{release(1, 1, 3), true, nil},
-		{release(1, 3, 8), true, nil},
-		{release(1, 3, 9), true, metadata},
-		{release(1, 9, 3), false, metadata},
+		{release(0, 8, 0), true, StartOptions{}, nil},
+		{release(1, 0, 3), true, StartOptions{}, nil},
+		{release(1, 0, 4), true, StartOptions{}, private},
+		{release(1, 0, 4), false, StartOptions{}, nil},
+		{release(1, 1, 2), true, StartOptions{}, private},
+		{release(1, 1, 3), true, StartOptions{}, nil},
+		{release(1, 3, 8), true, StartOptions{}, nil},
+		{release(1, 3, 9), true, StartOptions{}, metadata},
+		{release(1, 9, 3), false, StartOptions{}, metadata},
+		{release(1, 0, 4), false, published, append([]string{at}, private...)},
+		{release(1, 3, 8), true, published, append([]string{at}, private...)},
+		{release(1, 3, 9), true, published, append([]string{at}, metadata...)},
 	} {
-		if diff := cmp.Diff(row.want, floorEnv(row.v, row.policy)); diff != "" {
+		if diff := cmp.Diff(row.want, startEnv(row.v, row.policy, row.o)); diff != "" {
 			t.Errorf("%s, policy %t (-want +got):\n%s", row.v, row.policy, diff)
 		}
 	}

@@ -3,6 +3,7 @@ package smolvm
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 )
 
 // A Backend is how smolvm carries the guest's network. "" leaves the choice to smolvm.
@@ -27,16 +28,24 @@ func (v Version) PolicyBackend() Backend {
 // smolvm has no way to read a machine's policy back. What AllowCIDRs lets through besides differs from release to release (1.1.1.1 in
 // 0.8.0, the host's resolver up to 1.1.2), so a policy is to be probed from inside before it is trusted.
 type Network struct {
-	// Enabled gives the guest a network. Without AllowCIDRs it is unrestricted.
+	// Enabled gives the guest a network. Without a policy it is unrestricted.
 	Enabled bool
 	// AllowCIDRs, if not empty, is the egress policy: the only destinations let through, every port and protocol of them. It implies
 	// Enabled. Host bits must be zero, since smolvm would keep them.
 	AllowCIDRs []netip.Prefix
+	// AllowHosts are names, without a port, that are let through at the addresses they resolve to: at Create, where a name that does not
+	// is an error, and again at Start, where it is not. On virtio-net other names do not resolve then. It is a policy like AllowCIDRs.
+	AllowHosts []string
+	// LoopbackOnly lets 127.0.0.0/8 and ::1 through, and what the two above name. It is a policy by itself.
+	LoopbackOnly bool
 	// Backend forces a backend. A policy needs none named, and in most releases suffers only one.
 	Backend Backend
 }
 
-func (n Network) restricted() bool { return len(n.AllowCIDRs) > 0 }
+// restricted reports whether there is a policy.
+func (n Network) restricted() bool {
+	return len(n.AllowCIDRs) > 0 || len(n.AllowHosts) > 0 || n.LoopbackOnly
+}
 
 // on reports whether the guest gets a network. --net is always written with a policy: in some releases, next to some other flags,
 // --allow-cidr alone leaves the network off, and a guest without a network passes every test of isolation.
@@ -62,8 +71,15 @@ func (n Network) check() error {
 			return fmt.Errorf("%w: allowed CIDR %q is IPv4 written as IPv6", ErrInvalid, p)
 		}
 	}
+	for _, h := range n.AllowHosts {
+		if len(h) > 253 || !hostName.MatchString(h) {
+			return fmt.Errorf("%w: allowed host %q: want a name such as \"api.example.com\", without scheme and port", ErrInvalid, h)
+		}
+	}
 	return nil
 }
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,62}\.?)*$`)
 
 // checkRelease refuses a policy that release v would not hold, or would refuse after it has begun.
 func (n Network) checkRelease(v Version) error {

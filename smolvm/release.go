@@ -9,6 +9,7 @@ const (
 	nameFlag
 	deleteStops
 	privateFloor
+	publishAddr
 	localImage
 	virtioEnforces
 	policyForcesVirtio
@@ -36,6 +37,8 @@ var features = [featureCount]span{
 		source: "v0.8.1 (#323): delete stops a running machine; v0.8.0 machine.rs stop_if_running: false leaves its VMM behind"},
 	privateFloor: {since: release(1, 0, 4), before: release(1, 1, 3),
 		source: "v1.0.4 (#389) egress.rs: virtio-net denies RFC 1918 even if listed, unless SMOLVM_EGRESS_ALLOW_PRIVATE=1; gone in v1.1.3"},
+	publishAddr: {since: release(1, 0, 4),
+		source: "v1.0.4: SMOLVM_PUBLISH_ADDR says where ports are published, selects virtio-net and turns the floor strict"},
 	localImage: {since: release(1, 1, 0),
 		source: "v1.1.0 (#409): --image takes a tar or a directory; before, a registry reference only, failing at the first start"},
 	virtioEnforces: {since: release(1, 0, 2),

@@ -1,0 +1,65 @@
+package smolvm
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+)
+
+// StartOptions say how a machine is started. The zero value is Start's.
+type StartOptions struct {
+	// PublishAddr is the host address at which the ports of CreateOptions.Ports are published; the zero Addr is smolvm's own, 127.0.0.1.
+	// 1.0.4 or later, on virtio-net only. smolvm turns its egress floor strict with it, which denies private addresses even where a policy
+	// allows them: the start pins the floor so that it does not.
+	PublishAddr netip.Addr
+}
+
+func (o StartOptions) checkRelease(v Version) error {
+	switch {
+	case !o.PublishAddr.IsValid():
+		return nil
+	case o.PublishAddr.Zone() != "" || o.PublishAddr.Is4In6() || o.PublishAddr.IsMulticast():
+		return fmt.Errorf("%w: address %s to publish at", ErrInvalid, o.PublishAddr)
+	case !v.has(publishAddr):
+		return fmt.Errorf("%w: publishing at %s: %s can, this is %s", ErrUnsupported, o.PublishAddr, features[publishAddr].since, v)
+	}
+	return nil
+}
+
+// startGate lets one start through at a time where parallel ones get in each other's way. It is the process's, since the rootfs that
+// they share belongs to the user and not to a Client; against other processes it does not help.
+var startGate = make(chan struct{}, 1)
+
+// Start is StartWith without options.
+func (c *Client) Start(ctx context.Context, name string) error {
+	return c.StartWith(ctx, name, StartOptions{})
+}
+
+// StartWith boots the machine and returns when its agent answers. A machine that runs already is a success, and keeps the options it was
+// started with.
+//
+// ErrNotFound, ErrBoot (smolvm gives the guest 30 s), ErrBusy (another process is starting it), ErrNoHypervisor. Below 1.2.5 starts
+// of this process wait for each other. When ctx ends, smolvm is interrupted, and releases below 1.5.0 can then leave a VM behind:
+// Stop and Delete are still to be called.
+func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	v, err := c.release(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.checkRelease(v); err != nil {
+		return fmt.Errorf("starting %q: %w", name, err)
+	}
+	if !v.has(readyPerMachine) {
+		select {
+		case startGate <- struct{}{}:
+			defer func() { <-startGate }()
+		case <-ctx.Done():
+			return fmt.Errorf("starting %q: waiting for another start: %w", name, over(ctx))
+		}
+	}
+	_, err = c.run(ctx, call{argv: startArgs(name), env: startEnv(v, c.policed(name), o), limit: startLimit, apart: true})
+	return err
+}
