@@ -56,9 +56,14 @@ func (c *Client) Exec(ctx context.Context, name string, cmd Command) (Result, er
 	if err := cmd.check(name); err != nil {
 		return Result{}, fmt.Errorf("running in %q: %w", name, err)
 	}
-	res, err := c.execOnce(ctx, name, cmd)
+	return c.execAgain(ctx, name, func() (Result, error) { return c.execOnce(ctx, name, cmd) }, func() bool { return true })
+}
+
+// execAgain runs once, and a second time if the command was lost at once and may be repeated.
+func (c *Client) execAgain(ctx context.Context, name string, once func() (Result, error), repeatable func() bool) (Result, error) {
+	res, err := once()
 	why := lost(err)
-	if why == "" {
+	if why == "" || !repeatable() {
 		return res, err
 	}
 	c.logf("%s: once more after %s", name, why)
@@ -67,7 +72,7 @@ func (c *Client) Exec(ctx context.Context, name string, cmd Command) (Result, er
 		return res, err
 	case <-time.After(retryPause):
 	}
-	res, err = c.execOnce(ctx, name, cmd)
+	res, err = once()
 	res.Retries = []string{why}
 	return res, err
 }
@@ -97,19 +102,26 @@ func (cmd Command) limit() time.Duration {
 	return cmd.Timeout + clientMargin
 }
 
+func newNonce() string { return "smolvm-" + rand.Text() }
+
 func (c *Client) execOnce(ctx context.Context, name string, cmd Command) (Result, error) {
-	nonce := "smolvm-" + rand.Text()
+	nonce := newNonce()
 	o, err := c.start(ctx, call{argv: execArgs(name, nonce, cmd), limit: cmd.limit()})
 	rest, code, reported := wrapper.Strip(o.stderr, nonce)
-	res := Result{Stdout: o.stdout, Stderr: rest, ExitCode: code}
+	res, err := cmd.ended(o, err, code, reported)
+	res.Stdout, res.Stderr = o.stdout, rest
+	return res, withoutMark(err, rest)
+}
+
+// ended is what became of cmd, whose smolvm process ended with o and err, and which reported code.
+func (cmd Command) ended(o outcome, err error, code int, reported bool) (Result, error) {
 	if err == nil && (!reported || code != o.exit) {
 		err = o.failure(cmd.meaning(o))
 	}
 	if err != nil {
-		res.ExitCode = o.exit
-		return res, withoutMark(err, rest)
+		return Result{ExitCode: o.exit}, err
 	}
-	return res, nil
+	return Result{ExitCode: code}, nil
 }
 
 // meaning is why there is no report of the command's end, or one that smolvm's exit code belies: then the connection broke after

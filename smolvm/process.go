@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -18,6 +19,8 @@ type call struct {
 	env   []string // besides what every call gets
 	dir   string   // "" is the caller's
 	limit time.Duration
+	// stdout and stderr get what smolvm prints while it runs; nil is kept for the outcome.
+	stdout, stderr io.Writer
 	// apart puts smolvm in a process group of its own, so that Ctrl-C in a terminal reaches this program only, which cancels in its
 	// own order: an interrupt in the middle of `machine start` leaves a VM that nothing lists.
 	apart bool
@@ -66,7 +69,7 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	cmd.Env, cmd.Dir = env, k.dir
 	full := func() { end(ErrOutputLimit) }
 	stdout, stderr := &capture{full: full}, &capture{full: full}
-	cmd.Stdout, cmd.Stderr = stdout, stderr // pipes, never files: with a file smolvm was seen to fail without a word
+	cmd.Stdout, cmd.Stderr = piped(k.stdout, stdout), piped(k.stderr, stderr)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = cmp.Or(c.Grace, defaultGrace)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: k.apart}
@@ -85,6 +88,14 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	}
 	c.logf("%s: %s in %s", render(o.argv), describe(o.exit, err), o.elapsed.Round(time.Millisecond))
 	return o, err
+}
+
+// piped is w, else instead, as a writer that gets a pipe: with a file for its stdout smolvm was seen to fail without a word.
+func piped(w io.Writer, instead *capture) io.Writer {
+	if w == nil {
+		return instead
+	}
+	return struct{ io.Writer }{w}
 }
 
 // ending is why the process came to no exit of its own; nil when it did.
