@@ -44,11 +44,25 @@ type Config struct {
 	// FailFast resets a flow whose allowed destination is dead (virtio-net
 	// from smolvm 1.9.0). False leaves it a black hole.
 	FailFast bool `json:"failFast,omitempty"`
+	// Publish are the guest's TCP ports that the host answers on. Where depends on
+	// the backend: see PublishAt.
+	Publish []Port `json:"publish,omitempty"`
+	// PublishAt are the host's addresses that Publish is bound at, when the machine
+	// starts. Empty is 127.0.0.1 and, where the host has it, ::1 on virtio-net
+	// (smolvm v1.9.3 tcp_listeners.rs); on tsi it is the address that the guest's
+	// program binds, when that listens (libkrun tsi_stream.rs).
+	PublishAt []netip.Addr `json:"publishAt,omitempty"`
 	// World is where flows go whose destination is not this host: WorldNone,
 	// WorldOpen, or the path of a unix stream socket.
 	World string `json:"world,omitempty"`
 	// Machine is the machine's name, told to the world with every flow.
 	Machine string `json:"machine,omitempty"`
+}
+
+// A Port is one published port. Neither number can be zero.
+type Port struct {
+	Host  uint16 `json:"host"`
+	Guest uint16 `json:"guest"`
 }
 
 // The guest's addresses, those of smolvm's virtio-net (smolvm v1.9.3 network/stack.rs).
@@ -73,6 +87,11 @@ func (c Config) check() error {
 	for _, p := range append(append([]netip.Prefix{}, c.Allow...), c.Floor...) {
 		if !p.IsValid() {
 			return fmt.Errorf("vnet: invalid prefix in the policy of machine %q", c.Machine)
+		}
+	}
+	for _, p := range c.Publish {
+		if p.Host == 0 || p.Guest == 0 {
+			return fmt.Errorf("vnet: port 0 cannot be published for machine %q", c.Machine)
 		}
 	}
 	return nil

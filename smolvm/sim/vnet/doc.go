@@ -45,6 +45,14 @@
 //     on these ports without a policy too.
 //   - A UDP socket connected to [::1] before a server of the guest's on [::]
 //     was noticed (50 ms) gets no answer from it.
+//   - A published port is the host's once the guest's listener was noticed, 5 to
+//     20 ms after listen(), and a moment longer than that listener. What listens
+//     at an address that is not the guest's own (IP_FREEBIND) opens the host's port
+//     as in libkrun, and every connection to it is reset after 10 seconds. A port
+//     of the guest's ephemeral range that is published stays reachable from inside
+//     under a policy.
+//   - The guest sees a published port's clients come from 100.96.0.1 or
+//     fd53:4d00::1, on both backends; libkrun tells the true peer.
 //   - A TCP deny happens in the guest's kernel, so the supervisor cannot log it.
 //   - A remote end's FIN is a FIN: libkrun before smolvm v1.6.0 made it a RST.
 package vnet

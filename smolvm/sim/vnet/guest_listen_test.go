@@ -31,7 +31,11 @@ func (g *guest) listen(o order) outcome {
 		g.listeners[c.LocalAddr().String()] = c
 		return outcome{Addr: c.LocalAddr().String()}
 	}
-	l, err := net.Listen("tcp", o.Addr)
+	network := "tcp"
+	if strings.HasPrefix(o.Addr, "0.0.0.0:") { // which Go would make [::]
+		network = "tcp4"
+	}
+	l, err := net.Listen(network, o.Addr)
 	if err != nil {
 		return failed("listen", err)
 	}

@@ -95,7 +95,7 @@ func (l *link) deliver(p packet) {
 // send gives one packet to the guest, by the TUN or by its lo. What the guest's
 // kernel has no room for is lost, as on any wire.
 func (l *link) send(slices ...[]byte) {
-	if l.lo != nil && fromLoopbackV6(slices[0]) {
+	if l.lo != nil && ofLoopbackV6(slices[0]) {
 		var whole []byte
 		for _, s := range slices {
 			whole = append(whole, s...)
@@ -112,11 +112,11 @@ func (l *link) send(slices ...[]byte) {
 	})
 }
 
-// fromLoopbackV6 reports whether a packet comes from ::1. Linux takes such a one
-// off no interface but lo (ip6_rcv_core).
-func fromLoopbackV6(b []byte) bool {
+// ofLoopbackV6 reports whether a packet comes from ::1 or is for it. Linux takes
+// such a one off no interface but lo (ip6_rcv_core).
+func ofLoopbackV6(b []byte) bool {
 	return len(b) >= header.IPv6MinimumSize && b[0]>>4 == 6 &&
-		netip.AddrFrom16([16]byte(b[8:24])) == netip.IPv6Loopback()
+		(netip.AddrFrom16([16]byte(b[8:24])) == netip.IPv6Loopback() || netip.AddrFrom16([16]byte(b[24:40])) == netip.IPv6Loopback())
 }
 
 // turnBack gives the guest a packet of its own back, now that its rules keep

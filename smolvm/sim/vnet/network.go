@@ -45,6 +45,7 @@ type Network struct {
 	stack  *stack.Stack
 	link   *link
 	served *served // nil on virtio-net
+	ports  *published
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -86,6 +87,7 @@ func serve(d *dialer, files []*os.File, logf func(string, ...any)) (n *Network, 
 		slots: make(chan struct{}, maxFlows), open: make(map[io.Closer]struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.ports = newPublished(n)
 	n.udp.init(n)
 	if err := n.start(files); err != nil {
 		n.Close()
@@ -98,18 +100,25 @@ func (n *Network) start(files []*os.File) (err error) {
 	var lo *os.File
 	if n.cfg.Backend == TSI {
 		lo = files[fileLoopback]
-		if err := n.followListeners(files); err != nil {
+		if err := n.openSockets(files); err != nil {
 			return err
 		}
 	}
 	if n.link, err = openLink(files[fileTUN], lo, n.accept); err != nil {
 		return err
 	}
-	return n.startStack()
+	if err := n.startStack(); err != nil {
+		return err
+	}
+	if n.served == nil {
+		return n.ports.listenAll()
+	}
+	n.work.Go(func() { n.served.watch(n.ctx.Done()) })
+	return nil
 }
 
-// followListeners watches what the guest serves itself.
-func (n *Network) followListeners(files []*os.File) error {
+// openSockets takes over what the guest's own listeners are watched by.
+func (n *Network) openSockets(files []*os.File) error {
 	for _, f := range []*os.File{files[fileRoute], files[fileDiag]} {
 		c, err := newNetlinkConn(f)
 		if err != nil {
@@ -118,7 +127,7 @@ func (n *Network) followListeners(files []*os.File) error {
 		n.conns = append(n.conns, c)
 	}
 	n.served = newServed(n.conns[0], n.conns[1], n.cfg.Restrict, n.denied.logf)
-	n.work.Go(func() { n.served.watch(n.ctx.Done()) })
+	n.served.published = n.ports
 	return nil
 }
 
@@ -163,11 +172,9 @@ func (n *Network) startStack() error {
 	return nil
 }
 
-// addGateway gives the stack the addresses that answer pings.
+// addGateway gives the stack the addresses that answer the guest's pings, where it
+// gets to see any, and that published ports are dialled from.
 func (n *Network) addGateway() error {
-	if n.cfg.Backend != VirtioNet {
-		return nil
-	}
 	for _, a := range []netip.Addr{gatewayV4, gatewayV6} {
 		own := tcpip.ProtocolAddress{
 			Protocol:          header.IPv4ProtocolNumber,

@@ -15,6 +15,7 @@ import (
 type rule struct {
 	pref  uint32
 	to    netip.Prefix // also says the family; /0 matches everything
+	from  netip.Prefix // the zero prefix matches everything, and a source not chosen yet
 	proto uint8        // 0 = any
 	sport portRange    // zero = any
 	dport portRange
@@ -57,6 +58,10 @@ func (r rule) request(kind, flags int) *nl.NetlinkRequest {
 	req.AddData(msg)
 	if r.to.Bits() > 0 {
 		req.AddData(nl.NewRtAttr(nl.FRA_DST, r.to.Addr().AsSlice()))
+	}
+	if r.from.IsValid() {
+		msg.Src_len = uint8(r.from.Bits())
+		req.AddData(nl.NewRtAttr(nl.FRA_SRC, r.from.Addr().AsSlice()))
 	}
 	req.AddData(nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(r.pref)))
 	if r.table != 0 {

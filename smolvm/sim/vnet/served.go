@@ -58,6 +58,7 @@ func (p servedPort) rules() []rule {
 type served struct {
 	route, diag *netlinkConn
 	restrict    bool
+	published   *published // listeners that are the host's
 	logf        func(string, ...any)
 	signs       atomic.Int64 // of life in the guest, counted
 
@@ -114,7 +115,7 @@ func (s *served) watch(stop <-chan struct{}) {
 // pause is how long to wait before the next look.
 func (s *served) pause(quiet time.Duration) time.Duration {
 	switch {
-	case !s.restrict:
+	case !s.restrict && s.published.none():
 		return pollOpen
 	case quiet < busyFor:
 		return pollBusy
@@ -132,17 +133,28 @@ func (s *served) claim(proto uint8, to netip.AddrPort) bool {
 	if proto == unix.IPPROTO_UDP {
 		states = stateAny
 	}
-	ours := servedPort{proto, loopbackOf(to.Addr()), to.Port()}
-	found := false
-	err := s.diag.sockets(proto, states, func(g guestSocket) {
-		for _, family := range g.serves() {
-			found = found || ours == servedPort{proto, family, g.local.Port()} && reaches(to.Addr(), g.local.Addr())
-		}
-	})
-	if err != nil || !found {
+	all, err := s.list(proto, states)
+	if err != nil {
 		return false
 	}
-	return s.add(ours)
+	ours := servedPort{proto, loopbackOf(to.Addr()), to.Port()}
+	for _, g := range all {
+		if g.local.Port() == to.Port() && slices.Contains(g.serves(), ours.loopback) && reaches(to.Addr(), g.local.Addr()) {
+			return s.add(ours)
+		}
+	}
+	return false
+}
+
+// list are the guest's sockets of one protocol, without the listeners that the
+// host has taken over: a connect to one of those is the host's to answer, as in TSI.
+func (s *served) list(proto uint8, states uint32) ([]guestSocket, error) {
+	var all []guestSocket
+	err := s.diag.sockets(proto, states, func(g guestSocket) { all = append(all, g) })
+	if err != nil || proto != unix.IPPROTO_TCP {
+		return all, err
+	}
+	return s.published.follow(all), nil
 }
 
 // reaches reports whether a socket bound to bound takes what is sent to to.
@@ -155,14 +167,15 @@ func reaches(to, bound netip.Addr) bool {
 func (s *served) updateTCP(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	all, err := s.list(unix.IPPROTO_TCP, stateListening)
+	if err != nil {
+		return err
+	}
 	listening := make(map[servedPort]bool)
-	err := s.diag.sockets(unix.IPPROTO_TCP, stateListening, func(g guestSocket) {
+	for _, g := range all {
 		for _, family := range g.serves() {
 			listening[servedPort{unix.IPPROTO_TCP, family, g.local.Port()}] = true
 		}
-	})
-	if err != nil {
-		return err
 	}
 	for p := range listening {
 		if l, known := s.ports[p]; known {

@@ -3,13 +3,16 @@
 package vnet
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -111,6 +114,52 @@ func (n *Network) complete(r *tcp.ForwarderRequest) *guestConn {
 	return &guestConn{gonet.NewTCPConn(queue, ep), ep}
 }
 
+// guestTimeout bounds the handshake with a listener of the guest's.
+const guestTimeout = 10 * time.Second
+
+// dialGuest connects to a port of the guest's.
+func (n *Network) dialGuest(to netip.AddrPort) (*guestConn, error) {
+	network := header.IPv4ProtocolNumber
+	if to.Addr().Is6() {
+		network = header.IPv6ProtocolNumber
+	}
+	queue := new(waiter.Queue)
+	ep, err := n.stack.NewEndpoint(tcp.ProtocolNumber, network, queue)
+	if err != nil {
+		return nil, fmt.Errorf("vnet: dial the guest's %s: %s", to, err)
+	}
+	entry, done := waiter.NewChannelEntry(waiter.WritableEvents)
+	queue.EventRegister(&entry)
+	defer queue.EventUnregister(&entry)
+	if err := n.connect(ep, to, done); err != nil {
+		ep.Abort()
+		return nil, fmt.Errorf("vnet: dial the guest's %s: %s", to, err)
+	}
+	ep.SocketOptions().SetDelayOption(false)
+	return &guestConn{gonet.NewTCPConn(queue, ep), ep}, nil
+}
+
+// connect makes the handshake from the gateway's address; done says that it is over.
+func (n *Network) connect(ep tcpip.Endpoint, to netip.AddrPort, done <-chan struct{}) tcpip.Error {
+	from := tcpipAddr(hostOf(to.Addr()).Addr())
+	if err := ep.Bind(tcpip.FullAddress{NIC: nicID, Addr: from}); err != nil {
+		return err
+	}
+	err := ep.Connect(tcpip.FullAddress{NIC: nicID, Addr: tcpipAddr(to.Addr()), Port: to.Port()})
+	if _, started := err.(*tcpip.ErrConnectStarted); !started {
+		return err
+	}
+	bound := time.NewTimer(guestTimeout)
+	defer bound.Stop()
+	select {
+	case <-done:
+		return ep.LastError()
+	case <-bound.C:
+	case <-n.ctx.Done():
+	}
+	return &tcpip.ErrTimeout{}
+}
+
 // relay carries a flow until both sides are done, or either breaks.
 func (n *Network) relay(guest *guestConn, host net.Conn) {
 	defer n.hold(guest)()
@@ -134,6 +183,11 @@ func (n *Network) relay(guest *guestConn, host net.Conn) {
 // breakOff resets both sides.
 func breakOff(guest *guestConn, host net.Conn) {
 	guest.reset()
+	abort(host)
+}
+
+// abort closes the host's side with a RST, where that is TCP.
+func abort(host net.Conn) {
 	if t, ok := host.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}

@@ -19,7 +19,7 @@ const tsiLink = "tsi0"
 // The routing tables of a tsi guest, beside the kernel's own.
 const (
 	tableLoopback = 200 // where 127.0.0.0/8 and ::1 lead
-	tableUDP      = 201 // all UDP: denied datagrams vanish in the supervisor
+	tableTUN      = 201 // all of it to the TUN, UDP above all: denied datagrams vanish in the supervisor
 )
 
 // The rules of a tsi guest, first match wins.
@@ -27,6 +27,7 @@ const (
 	prefServed     = 10    // to a port the guest serves: stays inside
 	prefServing    = 11    // and back
 	prefAllowed    = 12    // allowed loopback addresses of the host
+	prefPublished  = 14    // to a published port from outside, and back
 	prefEphemeral  = 15    // the guest's ephemeral ports: stays inside
 	prefOwn        = 18    // the guest's own address
 	prefUDP        = 20    // every other datagram: to the supervisor
@@ -162,8 +163,8 @@ func tsiRoutes(cfg Config, link int) []netlink.Route {
 		{guestV6, guestV6},
 	} {
 		loopback := loopbackOf(f.own)
-		toTUN(tableUDP, everything(f.own), netip.Addr{})
-		toTUN(tableUDP, loopback, f.source)
+		toTUN(tableTUN, everything(f.own), netip.Addr{})
+		toTUN(tableTUN, loopback, f.source)
 		if !cfg.Restrict {
 			toTUN(tableLoopback, loopback, f.source)
 			toTUN(unix.RT_TABLE_MAIN, everything(f.own), netip.Addr{})
@@ -207,9 +208,15 @@ func tsiRules(cfg Config) []rule {
 		if own.Is6() {
 			ping = unix.IPPROTO_ICMPV6
 		}
+		for _, p := range cfg.Publish {
+			// What comes for ::1 comes in by lo, where only rules like these know it from the guest's own.
+			rules = append(rules,
+				rule{pref: prefPublished, from: hostOf(own), to: loopback, proto: unix.IPPROTO_TCP, dport: onePort(p.Guest), table: unix.RT_TABLE_LOCAL, received: true},
+				rule{pref: prefPublished, to: hostOf(own), proto: unix.IPPROTO_TCP, sport: onePort(p.Guest), table: tableTUN})
+		}
 		rules = append(rules,
 			rule{pref: prefOwn, to: netip.PrefixFrom(own, own.BitLen()), table: unix.RT_TABLE_LOCAL},
-			rule{pref: prefUDP, to: all, proto: unix.IPPROTO_UDP, table: tableUDP},
+			rule{pref: prefUDP, to: all, proto: unix.IPPROTO_UDP, table: tableTUN},
 			rule{pref: prefPingSelf, to: loopback, proto: ping, table: unix.RT_TABLE_LOCAL},
 			rule{pref: prefPing, to: all, proto: ping, action: nl.FR_ACT_UNREACHABLE})
 		for _, p := range cfg.Floor {
@@ -222,6 +229,15 @@ func tsiRules(cfg Config) []rule {
 			rule{pref: prefLocal, to: all, table: unix.RT_TABLE_LOCAL, received: true})
 	}
 	return rules
+}
+
+// hostOf is where published ports are dialled from in a's family.
+func hostOf(a netip.Addr) netip.Prefix {
+	gateway := gatewayV4
+	if a.Is6() {
+		gateway = gatewayV6
+	}
+	return netip.PrefixFrom(gateway, gateway.BitLen())
 }
 
 func loopbackOf(a netip.Addr) netip.Prefix {
