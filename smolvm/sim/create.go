@@ -31,6 +31,9 @@ func runCreate(s *session, g grammar, a arguments) (int, error) {
 	}
 	s.say("Created machine: %s", r.Name)
 	s.say("  CPUs: %d, Memory: %d MiB", r.CPUs, r.MemoryMiB)
+	if len(r.Ports) > 0 {
+		s.say("  Ports: %d", len(r.Ports))
+	}
 	s.say("")
 	s.say("Use 'smolvm machine start --name %s' to start the machine", r.Name)
 	s.say("Then use 'smolvm machine exec --name %s -- <command>' to run commands", r.Name)
@@ -55,6 +58,9 @@ func newRecord(name string, g grammar, a arguments) (record, error) {
 		return r, err
 	}
 	if r.Labels, err = labels(g, a.all("label")); err != nil {
+		return r, err
+	}
+	if r.Ports, err = ports(g, a.all("port")); err != nil {
 		return r, err
 	}
 	return r, r.setPolicy(a)

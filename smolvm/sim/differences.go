@@ -25,6 +25,8 @@ type features struct {
 	FleetVariables     bool // SMOLVM_PUBLISH_ADDR and SMOLVM_EGRESS_ALLOW_PRIVATE are honoured
 	DenialLog          bool // egress-denials.log in the VM directory
 	VirtioEnforces     bool // virtio-net can carry a policy at all
+	PortsNeedVirtio    bool // published ports are refused on TSI
+	PortsSelectVirtio  bool // published ports select virtio-net
 	PolicyNeedsVirtio  bool // a policy selects virtio-net, and an explicit tsi next to one is refused
 	HostGateway        bool // virtio-net: the gateway's address is the host's loopback
 	UnreachableIsFast  bool // virtio-net: an allowed but dead destination is reset at once
@@ -72,6 +74,8 @@ var differences = []difference{
 	{release{1, 0, 0}, "a create reserves its name", func(f *features) { f.CreateReserves = true }},
 	{release{1, 0, 2}, "create and delete take -n/--name", func(f *features) { f.NameFlag = true }},
 	{release{1, 0, 2}, "#372 virtio-net enforces a policy when selected", func(f *features) { f.VirtioEnforces = true }},
+	{release{1, 0, 2}, "published ports need virtio-net", func(f *features) { f.PortsNeedVirtio = true }},
+	{release{1, 0, 4}, "published ports select virtio-net", func(f *features) { f.PortsSelectVirtio = true }},
 	{release{1, 0, 4}, "#389 virtio-net floor denies private addresses", func(f *features) { f.VirtioFloor = floorStrict }},
 	{release{1, 0, 4}, "SMOLVM_PUBLISH_ADDR, SMOLVM_EGRESS_ALLOW_PRIVATE", func(f *features) { f.FleetVariables = true }},
 	{release{1, 1, 3}, "#427 any policy selects virtio-net", func(f *features) { f.PolicyNeedsVirtio = true }},

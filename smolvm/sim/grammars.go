@@ -82,7 +82,7 @@ var createOptions = []option{
 	{long: "storage", value: "GIB", unsimulated: true},
 	{long: "overlay", value: "GIB", unsimulated: true},
 	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
-	{long: "port", short: 'p', value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "port", short: 'p', value: "HOST:GUEST", many: true},
 	{long: "allow-host", value: "HOST", many: true, unsimulated: true},
 	{long: "init", value: "COMMAND", many: true, unsimulated: true},
 	{long: "ssh-agent", unsimulated: true},

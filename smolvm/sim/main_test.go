@@ -27,6 +27,10 @@ var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 var program string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == guestServer {
+		serveInGuest(os.Args[2])
+		return
+	}
 	flag.Parse()
 	os.Exit(buildAndRun(m))
 }

@@ -37,15 +37,12 @@ func prefixes(list ...string) []netip.Prefix {
 // network is what the relay of a machine is told, nil for a machine without a network. env is start's: smolvm's boot process
 // inherits it, so the floor variables count on start and not on create.
 func (f features) network(r record, env environ) (*vnet.Config, error) {
-	if !r.Network {
-		return nil, nil
-	}
-	backend, err := f.backend(r)
-	if err != nil {
+	backend, err := f.backend(r, env)
+	if err != nil || !r.networked() {
 		return nil, err
 	}
 	c := &vnet.Config{
-		Backend: backend, Restrict: r.Policy, Machine: r.Name, World: env["SMOLVM_SIM_WORLD"],
+		Backend: backend, Restrict: r.Policy, Machine: r.Name, World: env["SMOLVM_SIM_WORLD"], Publish: r.Ports,
 		HostGateway: f.HostGateway && backend == vnet.VirtioNet,
 		FailFast:    f.UnreachableIsFast && backend == vnet.VirtioNet,
 	}
@@ -59,25 +56,46 @@ func (f features) network(r record, env environ) (*vnet.Config, error) {
 	if backend == vnet.TSI && r.Policy {
 		c.Allow = f.withResolver(c.Allow)
 	}
+	if backend == vnet.VirtioNet {
+		if c.PublishAt, err = f.publishAt(env); err != nil {
+			return nil, err
+		}
+	}
 	if backend == vnet.VirtioNet || f.TSIFloor {
 		c.Floor = f.floor(env)
 	}
 	return c, nil
 }
 
-// backend is src/network/launch.rs: what a flag asks for, else what a policy needs, else TSI.
-func (f features) backend(r record) (vnet.Backend, error) {
-	switch {
-	case !r.Policy && r.Backend == "", r.Policy && r.Backend == "" && !f.PolicyNeedsVirtio:
-		return vnet.TSI, nil
-	case r.Backend == "":
-		return vnet.VirtioNet, nil
-	case r.Policy && r.Backend == backendVirtio && !f.VirtioEnforces:
-		return "", configError("select network backend", "--net-backend virtio-net does not support egress policies")
-	case r.Policy && r.Backend == backendTSI && f.PolicyNeedsVirtio:
-		return "", configError("select network backend", "--net-backend tsi cannot enforce an egress policy; use virtio-net or drop the flag")
+// networked reports whether the machine has a network: published ports bring one, and on their own no policy (smolvm v0.8.0
+// launch.rs).
+func (r record) networked() bool { return r.Network || r.Policy || len(r.Ports) > 0 }
+
+// backend is src/network/launch.rs: what a flag asks for, else what ports, a policy or fleet mode need, else TSI.
+func (f features) backend(r record, env environ) (vnet.Backend, error) {
+	fleet := f.FleetVariables && env["SMOLVM_PUBLISH_ADDR"] != ""
+	backend, published := vnet.Backend(r.Backend), len(r.Ports) > 0
+	if r.Backend == "" {
+		backend = vnet.TSI
+		if fleet || r.Policy && f.PolicyNeedsVirtio || published && f.PortsSelectVirtio {
+			backend = vnet.VirtioNet
+		}
 	}
-	return vnet.Backend(r.Backend), nil
+	switch {
+	case published && backend == vnet.TSI && f.PortsNeedVirtio:
+		return "", configError("ports", "published ports require the virtio-net backend (TSI is outbound-only); "+
+			"remove --net-backend tsi or set it to virtio-net")
+	case published && backend == vnet.VirtioNet && !f.PortsNeedVirtio:
+		return "", configError("ports", "--net-backend virtio-net does not support published ports")
+	case r.Policy && backend == vnet.VirtioNet && !f.VirtioEnforces:
+		return "", configError("select network backend", "--net-backend virtio-net does not support egress policies")
+	case r.Policy && backend == vnet.TSI && f.PolicyNeedsVirtio:
+		return "", configError("egress", "egress policy (--allow-cidr/--allow-host/--outbound-localhost-only) requires the virtio-net backend; "+
+			"TSI does not enforce it. Remove --net-backend tsi or set it to virtio-net")
+	case r.Backend == backendVirtio && !r.networked():
+		return "", configError("--net-backend", "--net-backend virtio-net requires --net")
+	}
+	return backend, nil
 }
 
 // withResolver is ensure_dns_in_cidrs (smolvm v0.8.0 src/data/network.rs): the resolver is let through on every port, unless

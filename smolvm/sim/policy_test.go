@@ -37,7 +37,7 @@ func TestBackendOfARelease(t *testing.T) {
 		{"1.1.3", "", false, "tsi"}, {"1.1.3", "", true, "virtio-net"}, {"1.1.3", "tsi", true, refused}, {"1.1.3", "tsi", false, "tsi"},
 		{"1.9.3", "", false, "tsi"}, {"1.9.3", "", true, "virtio-net"}, {"1.9.3", "tsi", true, refused}, {"1.9.3", "virtio-net", true, "virtio-net"},
 	} {
-		got, err := atRelease(t, c.release).backend(record{Policy: c.policy, Backend: c.asked})
+		got, err := atRelease(t, c.release).backend(record{Network: true, Policy: c.policy, Backend: c.asked}, nil)
 		if err != nil {
 			got = refused
 			if f := new(failure); !errors.As(err, &f) || !strings.Contains(f.text, "net-backend") {
@@ -54,6 +54,7 @@ func TestNetworkOfARelease(t *testing.T) {
 	policy := record{Name: "m", Network: true, Policy: true, Allow: []string{"172.20.0.2/32"}}
 	open := record{Name: "m", Network: true}
 	one := prefixes("172.20.0.2/32")
+	everywhere := []netip.Addr{netip.IPv4Unspecified()}
 	for _, c := range []struct {
 		what, release string
 		record        record
@@ -63,16 +64,16 @@ func TestNetworkOfARelease(t *testing.T) {
 		{"0.8.0 lets 1.1.1.1 through", "0.8.0", policy, nil,
 			vnet.Config{Backend: vnet.TSI, Restrict: true, Allow: append(slices.Clone(one), prefixes("1.1.1.1/32")...), Machine: "m"}},
 		{"0.8.0 without a policy", "0.8.0", open, nil, vnet.Config{Backend: vnet.TSI, Machine: "m"}},
-		{"0.8.0 knows no floor", "0.8.0", open, environ{"SMOLVM_EGRESS_FLOOR": "strict", "SMOLVM_PUBLISH_ADDR": "x"}, vnet.Config{Backend: vnet.TSI, Machine: "m"}},
+		{"0.8.0 knows no floor", "0.8.0", open, environ{"SMOLVM_EGRESS_FLOOR": "strict", "SMOLVM_PUBLISH_ADDR": "::1"}, vnet.Config{Backend: vnet.TSI, Machine: "m"}},
 		{"1.1.3", "1.1.3", policy, nil,
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: metadataFloor, Machine: "m"}},
 		{"1.9.3", "1.9.3", policy, environ{"SMOLVM_SIM_WORLD": "/w"},
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: metadataFloor, HostGateway: true, FailFast: true, World: "/w", Machine: "m"}},
 		{"1.9.3 --net only", "1.9.3", open, nil, vnet.Config{Backend: vnet.TSI, Floor: metadataFloor, Machine: "m"}},
 		{"fleet mode is strict", "1.1.3", policy, environ{"SMOLVM_PUBLISH_ADDR": "0.0.0.0"},
-			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, Machine: "m"}},
+			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, Machine: "m", PublishAt: everywhere}},
 		{"allow private wins over fleet mode", "1.1.3", policy, environ{"SMOLVM_PUBLISH_ADDR": "0.0.0.0", "SMOLVM_EGRESS_ALLOW_PRIVATE": "1"},
-			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Machine: "m"}},
+			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Machine: "m", PublishAt: everywhere}},
 		{"the floor variable wins over all", "1.9.3", policy,
 			environ{"SMOLVM_EGRESS_FLOOR": "strict", "SMOLVM_EGRESS_ALLOW_PRIVATE": "1"},
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, HostGateway: true, FailFast: true, Machine: "m"}},
@@ -82,7 +83,8 @@ func TestNetworkOfARelease(t *testing.T) {
 			t.Errorf("%s: %v", c.what, err)
 			continue
 		}
-		if diff := cmp.Diff(&c.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(&c.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+			cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.what, diff)
 		}
 	}

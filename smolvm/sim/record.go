@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"bottle.internal/internal/owner"
+	"bottle.internal/smolvm/sim/vnet"
 	"github.com/gofrs/flock"
 )
 
@@ -32,6 +33,7 @@ type record struct {
 	Backend   string            `json:"backend,omitempty"` // as asked for with --net-backend
 	Policy    bool              `json:"policy,omitempty"`
 	Allow     []string          `json:"allowed_cidrs,omitempty"`
+	Ports     []vnet.Port       `json:"ports,omitempty"`
 	Env       []string          `json:"env,omitempty"`
 	Workdir   string            `json:"workdir,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`

@@ -24,7 +24,7 @@ var machineFields = []field{
 	{key: "network", value: func(r record, _ string) any { return r.Network }},
 	{key: "created_at", value: func(r record, _ string) any { return r.CreatedAt }},
 	{key: "mounts", value: constant(0)},
-	{key: "ports", value: constant(0)},
+	{key: "ports", value: func(r record, _ string) any { return len(r.Ports) }},
 	{key: "image", value: constant(nil)},
 	{key: "entrypoint", value: constant([]string{})},
 	{key: "cmd", value: constant([]string{})},

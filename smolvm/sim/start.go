@@ -62,6 +62,9 @@ func (s *session) startLocked(m machine, lock vmLock) (bool, error) {
 
 func (s *session) start(m machine, lock vmLock) error {
 	s.reapOrphans(m)
+	if err := s.portsFree(m); err != nil {
+		return err
+	}
 	s.note("Starting machine '%s'...", m.Name)
 	id, err := s.boot(m, lock)
 	if err != nil {

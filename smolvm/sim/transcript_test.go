@@ -15,7 +15,7 @@ var grammarLines = []string{
 	"machine create NAME --cpus 2 --mem 512 -e A=1 -w /tmp",
 	"machine create NAME",
 	"machine create m", "machine create --name n", "machine create -n n2",
-	"machine create --image alpine", "machine create --from x.smolmachine", "machine create -v /a:/b", "machine create -p 80:80",
+	"machine create --image alpine", "machine create --from x.smolmachine", "machine create -v /a:/b", "machine create -p 80:x",
 	"machine create LABELLED --label a=b", "machine create LABELLED -- sleep 1",
 	"machine create --cpus", "machine create --cpus x", "machine create --cpus 0", "machine create --net --net",
 	"machine create --allow-cidr 300.1.1.1", "machine create --net-backend user",
