@@ -77,7 +77,8 @@ func connect(ctx context.Context) (Engine, *client.Client, error) {
 	if err != nil {
 		return Engine{}, nil, err
 	}
-	if err := sameEngine(ctx, process.engine); err != nil {
+	_, err = toItsEnd(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, sameEngine(ctx, process.engine) })
+	if err != nil {
 		_ = cli.Close()
 		return Engine{}, nil, err
 	}

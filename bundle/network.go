@@ -66,7 +66,9 @@ func (p picker) create(ctx context.Context, o NetworkOptions) (*Network, error) 
 	n := &Network{Name: o.Name}
 	n.Subnet, err = p.pick(func(subnet netip.Prefix) error {
 		n.Gateway = subnet.Addr().Next()
-		res, err := cli.NetworkCreate(ctx, o.Name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels, IPAM: ipam(subnet)})
+		res, err := toItsEnd(ctx, func(ctx context.Context) (client.NetworkCreateResult, error) {
+			return cli.NetworkCreate(ctx, o.Name, client.NetworkCreateOptions{Driver: "bridge", Labels: labels, IPAM: ipam(subnet)})
+		})
 		n.ID = res.ID
 		return err
 	})

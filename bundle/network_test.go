@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/moby/moby/client"
 )
 
 func prefixes(list ...string) []netip.Prefix {
@@ -201,4 +205,63 @@ func hostPrefixesWithout(p netip.Prefix) func() ([]occupied, error) {
 		all, err := hostPrefixes()
 		return slices.DeleteFunc(all, func(o occupied) bool { return o.prefix == p }), err
 	}
+}
+
+// An interrupted launch looks for what it made and removes it. The engine goes on with a request whose caller has gone, so a
+// creation must have been answered before NewNetwork returns, or its network would come up after that look.
+func TestAnInterruptedCreationLeavesNothing(t *testing.T) {
+	t.Parallel()
+	engine(t)
+	if _, _, err := connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
+		slug := strings.ToLower(rand.Text()[:10])
+		options := NetworkOptions{Name: "bottle-" + slug, Labels: map[string]string{LabelSlug: slug}}
+		candidates, err := randomSubnets(testPool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		// What the host occupies is asked for last before the request.
+		host := func() ([]occupied, error) {
+			time.AfterFunc(wait, cancel)
+			return hostPrefixes()
+		}
+		if _, err := (picker{candidates, host}).create(ctx, options); !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted %s into the request: %v; want the context's error", wait, err)
+		}
+		if err := RemoveNetworks(t.Context(), slug); err != nil {
+			t.Error(err)
+		}
+		// A second creation queues up behind the first: by its end the first one's network has come up, if it ever does.
+		options.Pool = testPool
+		n, err := NewNetwork(t.Context(), options)
+		if err != nil {
+			t.Errorf("after an interruption %s into the request: %v", wait, err)
+		}
+		if up := networksOf(t, slug); len(up) != 1 {
+			t.Errorf("after an interruption %s into the request and one creation there are %q", wait, up)
+		}
+		if err := errors.Join(n.Remove(t.Context()), RemoveNetworks(t.Context(), slug)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func networksOf(t *testing.T, slug string) []string {
+	t.Helper()
+	_, cli, err := connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := cli.NetworkList(t.Context(), client.NetworkListOptions{Filters: bySlug(slug)})
+	if err != nil {
+		t.Error(err)
+	}
+	var names []string
+	for _, n := range found.Items {
+		names = append(names, n.Name)
+	}
+	return names
 }

@@ -50,11 +50,16 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	if _, _, err := connect(ctx); err != nil {
 		return nil, fmt.Errorf("run bundle: %w", err)
 	}
-	ctr, err := testcontainers.Run(ctx, img, append(s.customizers(), opts...)...)
+	ctr, err := toItsEnd(ctx, func(ctx context.Context) (*testcontainers.DockerContainer, error) {
+		return testcontainers.Run(ctx, img, append(append(s.customizers(), opts...), testcontainers.WithNoStart())...)
+	})
 	if ctr == nil {
 		return nil, fmt.Errorf("run bundle: %w", err)
 	}
 	c := &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}
+	if err == nil {
+		err = c.Start(ctx)
+	}
 	if err == nil {
 		err = c.verify(ctx)
 	}
