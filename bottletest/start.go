@@ -20,11 +20,18 @@ type TB interface {
 // filled before the bottle goes, and its path is logged.
 func Start(tb TB, cfg Config) *Bottle {
 	tb.Helper()
+	return StartContext(context.Background(), tb, cfg)
+}
+
+// StartContext is Start for a test whose context ends when it is interrupted, as Ginkgo's SpecContext does: a launch under way is
+// then undone, and tb fails. Once the bottle is up, ctx means nothing to it any more.
+func StartContext(ctx context.Context, tb TB, cfg Config) *Bottle {
+	tb.Helper()
 	Require(tb, cfg)
 	if cfg.Logf == nil {
 		cfg.Logf = tb.Logf
 	}
-	b, err := Run(context.Background(), cfg)
+	b, err := Run(ctx, cfg)
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}

@@ -18,6 +18,6 @@ func TestEgressPortBypass(t *testing.T) {
 
 var bottle *bottletest.Bottle
 
-var _ = BeforeSuite(func() {
-	bottle = fixture.Boot(bottletest.Config{Name: "egress", Daemons: claims.EgressPort.Daemons})
+var _ = BeforeSuite(func(ctx SpecContext) {
+	bottle = fixture.Boot(ctx, bottletest.Config{Name: "egress", Daemons: claims.EgressPort.Daemons})
 })

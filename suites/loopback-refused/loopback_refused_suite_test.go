@@ -17,4 +17,4 @@ func TestLoopbackRefused(t *testing.T) {
 
 var bottle *bottletest.Bottle
 
-var _ = BeforeSuite(func() { bottle = fixture.Boot(bottletest.Config{Name: "loopback"}) })
+var _ = BeforeSuite(func(ctx SpecContext) { bottle = fixture.Boot(ctx, bottletest.Config{Name: "loopback"}) })

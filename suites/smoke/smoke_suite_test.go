@@ -20,7 +20,7 @@ const hostMarker = "BOTTLE_SMOKE_MARKER"
 
 var bottle *bottletest.Bottle
 
-var _ = BeforeSuite(func() {
+var _ = BeforeSuite(func(ctx SpecContext) {
 	GinkgoT().Setenv(hostMarker, "host-only")
-	bottle = fixture.Boot(bottletest.Config{Name: "smoke"})
+	bottle = fixture.Boot(ctx, bottletest.Config{Name: "smoke"})
 })
