@@ -19,16 +19,13 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 		_ = send(conn, reply{Exit: 128 + int(syscall.SIGKILL)})
 		return
 	}
-	p, err := openPipes(req.Stdin)
+	p, pid, done, err := a.begin(req)
 	if err != nil {
 		_ = send(conn, reply{Error: "failed to spawn command: " + rustText(err)})
 		return
 	}
-	pid, done, err := a.spawn(req, p)
-	p.closeGuest()
-	if err != nil {
-		p.closeHost()
-		_ = send(conn, reply{Error: "failed to spawn command: " + rustText(err)})
+	if req.Detach {
+		_ = send(conn, reply{PID: pid})
 		return
 	}
 	err = send(conn, reply{Started: true}, p.host...)
@@ -38,6 +35,20 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 		return
 	}
 	_ = send(conn, await(conn, pid, done, req.Timeout))
+}
+
+// begin starts the command on streams of the kind it asks for.
+func (a *agent) begin(req request) (*pipes, int, <-chan syscall.WaitStatus, error) {
+	p, err := openStreams(req)
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	pid, done, err := a.spawn(req, p)
+	p.closeGuest()
+	if err != nil {
+		p.closeHost()
+	}
+	return p, pid, done, err
 }
 
 // await returns how the command ended. A client that hangs up kills it, and so does its timeout.
@@ -88,7 +99,7 @@ func (a *agent) spawn(req request, p *pipes) (int, <-chan syscall.WaitStatus, er
 	return a.reaper.start(path, req.Argv, &syscall.ProcAttr{
 		Dir: dir, Env: env,
 		Files: []uintptr{uintptr(p.guest[0]), uintptr(p.guest[1]), uintptr(p.guest[2])},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: req.TTY != nil},
 	})
 }
 
@@ -129,57 +140,3 @@ func lookPath(name, dir string, env []string) (string, error) {
 	}
 	return "", syscall.ENOENT
 }
-
-// pipes are a command's streams. They are made in the guest, so that it may open /dev/stdout again.
-type pipes struct {
-	guest [3]int
-	host  []*os.File
-}
-
-// openPipes makes the streams; stdin is /dev/null unless it is forwarded.
-func openPipes(stdin bool) (*pipes, error) {
-	p := &pipes{guest: [3]int{-1, -1, -1}}
-	var err error
-	if !stdin {
-		p.guest[0], err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	}
-	for i := range p.guest {
-		if err != nil {
-			break
-		}
-		if i == 0 && !stdin {
-			continue
-		}
-		err = p.pipe(i)
-	}
-	if err != nil {
-		p.closeGuest()
-		p.closeHost()
-		return nil, err
-	}
-	return p, nil
-}
-
-func (p *pipes) pipe(i int) error {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return err
-	}
-	mine, theirs := fds[0], fds[1]
-	if i == 0 {
-		mine, theirs = theirs, mine
-	}
-	p.guest[i] = theirs
-	p.host = append(p.host, os.NewFile(uintptr(mine), "pipe"))
-	return nil
-}
-
-func (p *pipes) closeGuest() {
-	for _, fd := range p.guest {
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-	}
-}
-
-func (p *pipes) closeHost() { closeAll(p.host) }

@@ -57,6 +57,12 @@ func newRecord(name string, g grammar, a arguments) (record, error) {
 	if r.MemoryMiB, err = count(g, a, "mem", defaultMemoryMiB); err != nil {
 		return r, err
 	}
+	if r.StorageGB, err = count(g, a, "storage", 0); err != nil {
+		return r, err
+	}
+	if r.OverlayGB, err = count(g, a, "overlay", 0); err != nil {
+		return r, err
+	}
 	if r.Labels, err = labels(g, a.all("label")); err != nil {
 		return r, err
 	}

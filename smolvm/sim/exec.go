@@ -22,11 +22,15 @@ const (
 	exitSignalBare = 255 // v0.8.0: a status without a code is -1
 )
 
-// drainGrace is how long the output of a command that ran into its timeout may stay open.
+// drainGrace is how long the output of a command that ran into its timeout, or that had a terminal, may stay open.
 const drainGrace = time.Second
 
 func runExec(s *session, g grammar, a arguments) (int, error) {
-	req := request{Op: opExec, Argv: a.rest, Stdin: a.has("interactive")}
+	req := request{Op: opExec, Argv: a.rest, Stdin: a.has("interactive"), Detach: a.has("detach")}
+	if a.has("tty") && !req.Detach {
+		size := keyboardOf(s.stdin).size()
+		req.TTY = &size
+	}
 	if a.has("timeout") {
 		text := a.one("timeout", "")
 		d, err := parseDuration(text)
@@ -45,7 +49,7 @@ func runExec(s *session, g grammar, a arguments) (int, error) {
 		return 0, err
 	}
 	req.Dir = a.one("workdir", m.Workdir)
-	e := execution{session: s, conn: conn, live: a.has("stream") || req.Stdin}
+	e := execution{session: s, conn: conn, live: a.has("stream") || req.Stdin || req.TTY != nil, tty: req.TTY != nil}
 	return e.run(req)
 }
 
@@ -54,6 +58,7 @@ type execution struct {
 	*session
 	conn *net.UnixConn
 	live bool // copy the output as it comes instead of at the end
+	tty  bool // the streams are one terminal
 }
 
 func (e execution) run(req request) (int, error) {
@@ -66,8 +71,15 @@ func (e execution) run(req request) (int, error) {
 		return 0, agentError("vm exec", "%w", err)
 	}
 	defer closeAll(pipes)
+	if first.PID != 0 {
+		e.say("%d", first.PID)
+		return 0, nil
+	}
 	if !first.Started {
 		return e.code(first)
+	}
+	if req.TTY != nil {
+		return e.terminal(pipes)
 	}
 	if req.Stdin {
 		go feed(pipes[0], e.stdin)
@@ -80,6 +92,21 @@ func (e execution) run(req request) (int, error) {
 		return e.stream(pipes)
 	}
 	return e.buffer(pipes)
+}
+
+// terminal carries the command's terminal: one stream for stdout and stderr.
+func (e execution) terminal(pipes []*os.File) (int, error) {
+	if len(pipes) != 1 {
+		return 0, agentError("vm exec", "the agent sent %d terminals", len(pipes))
+	}
+	defer keyboardOf(e.stdin).attach(pipes[0])()
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = io.Copy(e.stdout, pipes[0]) }) // ends with EIO when nobody has the slave open any more
+	last, err := e.finish(&wg)
+	if err != nil {
+		return 0, err
+	}
+	return e.code(last)
 }
 
 // feed copies stdin into the guest's pipe and ends it.
@@ -139,13 +166,13 @@ func (e execution) collect(out *bytes.Buffer, pipe *os.File) bool {
 }
 
 // finish waits for the command's end and then for every holder of its output to close it, as smolvm's bare exec does, unless
-// the command was killed for its time.
+// the command was killed for its time or what is left of it holds a terminal.
 func (e execution) finish(output *sync.WaitGroup) (reply, error) {
 	var last reply
 	_, err := receive(e.conn, &last)
 	drained := make(chan struct{})
 	go func() { output.Wait(); close(drained) }()
-	if last.TimedOut {
+	if last.TimedOut || e.tty {
 		select {
 		case <-drained:
 		case <-time.After(drainGrace):

@@ -11,10 +11,12 @@ type subcommand struct {
 	run     func(*session, grammar, arguments) (int, error)
 }
 
-// unsimulatedCommands exist in smolvm and not here: they are refused by name, at the top and under "machine".
+// What exists in smolvm and not here is refused by name, at the top and under "machine".
 var (
-	unsimulatedPrograms = []string{"pack", "serve", "config"}
-	unsimulatedMachine  = []string{"run", "shell", "sh", "update", "images", "prune", "monitor", "resize", "fork", "branch", "egress-events"}
+	unsimulatedPrograms = []string{"pack", "config"}
+	unsimulatedMachine  = map[string]release{
+		"run": {}, "images": {}, "prune": {}, "monitor": {}, "resize": {}, "fork": {1, 0, 0}, // since
+	}
 )
 
 // nameOption is NAME as an option. Create, delete and data-dir have it from 1.0.2 on.
@@ -47,7 +49,12 @@ func subcommands(f features) []subcommand {
 		{[]string{"cp"}, grammar{path: "machine cp", about: "Copy one file into or out of a machine", options: copyOptions, positionals: []string{"<SRC>", "<DST>"}}, runCopy},
 		{[]string{"ls", "list"}, grammar{path: "machine ls", about: "List machines", options: listOptions}, runList},
 		{[]string{"status"}, grammar{path: "machine status", about: "Show a machine's state", options: statusOptions}, runStatus},
+		{[]string{"shell", "sh"}, grammar{path: "machine shell", about: "Open a shell in a running machine", options: []option{nameOption('n', false)}}, runShell},
+		{[]string{"update"}, named(f, grammar{path: "machine update", about: "Change a stopped machine", options: updateOptions}, "<NAME>"), runUpdate},
 		{[]string{"data-dir"}, named(f, grammar{path: "machine data-dir", about: "Print a machine's directory"}, "<NAME>"), runDataDir},
+	}
+	if f.DenialLog {
+		list = append(list, subcommand{[]string{"egress-events"}, grammar{path: "machine egress-events", about: "Show what a machine's policy denied", options: statusOptions}, runEgressEvents})
 	}
 	for i := range list {
 		list[i].grammar.options = optionsOf(f.Release, list[i].grammar.options)
@@ -79,8 +86,8 @@ var createOptions = []option{
 
 	{long: "image", short: 'I', value: "IMAGE", unsimulated: true},
 	{long: "from", value: "PATH", unsimulated: true},
-	{long: "storage", value: "GIB", unsimulated: true},
-	{long: "overlay", value: "GIB", unsimulated: true},
+	{long: "storage", value: "GIB"},
+	{long: "overlay", value: "GIB"},
 	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
 	{long: "port", short: 'p', value: "HOST:GUEST", many: true},
 	{long: "allow-host", value: "HOST", many: true, unsimulated: true},
@@ -113,6 +120,25 @@ var deleteOptions = []option{
 	{long: "cascade", since: release{1, 7, 0}},
 }
 
+// updateOptions have no egress flag in any release to v1.9.3.
+var updateOptions = []option{
+	{long: "cpus", value: "N"},
+	{long: "mem", value: "MIB"},
+	{long: "net"},
+	{long: "no-net"},
+	{long: "env", short: 'e', value: "KEY=VALUE", many: true},
+	{long: "remove-env", value: "KEY", many: true},
+	{long: "workdir", short: 'w', value: "DIR"},
+	{long: "storage", value: "GIB"},
+	{long: "overlay", value: "GIB"},
+	{long: "no-gpu"},
+	{long: "gpu", unsimulated: true},
+	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "remove-volume", value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "port", short: 'p', value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "remove-port", value: "HOST:GUEST", many: true, unsimulated: true},
+}
+
 // execOptions: exec has --name and never -n.
 var execOptions = []option{
 	nameOption(0, false),
@@ -121,10 +147,10 @@ var execOptions = []option{
 	{long: "timeout", value: "TIMEOUT"},
 	{long: "interactive", short: 'i'},
 	{long: "stream"},
-	{long: "tty", short: 't', unsimulated: true},
+	{long: "tty", short: 't'},
 	{long: "secret-env", value: "SPEC", many: true, unsimulated: true, since: release{1, 0, 0}},
 	{long: "secret-file", value: "SPEC", many: true, unsimulated: true, since: release{1, 0, 0}},
-	{long: "detach", short: 'd', unsimulated: true, since: release{1, 3, 0}},
+	{long: "detach", short: 'd', since: release{1, 3, 0}},
 }
 
 var copyOptions = []option{

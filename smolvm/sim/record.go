@@ -37,7 +37,9 @@ type record struct {
 	Env       []string          `json:"env,omitempty"`
 	Workdir   string            `json:"workdir,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
-	CreatedAt int64             `json:"created_at"` // unix seconds
+	StorageGB int               `json:"storage_gb,omitempty"` // as asked for, GiB; recorded only
+	OverlayGB int               `json:"overlay_gb,omitempty"` // the same
+	CreatedAt int64             `json:"created_at"`           // unix seconds
 	State     string            `json:"state"`
 	PID       int               `json:"pid,omitempty"`   // the last supervisor's
 	Owner     owner.ID          `json:"owner,omitempty"` // the same, safe against pid reuse

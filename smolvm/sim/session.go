@@ -114,8 +114,9 @@ func (s *session) machine(args []string) (int, error) {
 			return s.subcommand(c, args[1:])
 		}
 	}
+	since, refused := unsimulatedMachine[first]
 	switch {
-	case slices.Contains(unsimulatedMachine, first):
+	case refused && s.Release.atLeast(since):
 		return 0, unsimulatedError("'smolvm machine " + first + "'")
 	case strings.HasPrefix(first, "-"):
 		return 0, top.fail("unexpected argument '%s' found", first)

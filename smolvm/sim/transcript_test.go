@@ -9,7 +9,7 @@ import (
 
 // grammarLines need no running machine. NAME is "m" or "--name m" as the release wants it where it changed.
 var grammarLines = []string{
-	"--version", "-V", "", "nonsense", "--nonsense", "pack create", "serve start",
+	"--version", "-V", "", "nonsense", "--nonsense", "pack create", "serve", "serve nonsense", "serve start --nonsense",
 	"machine", "machine nonsense", "vm run", "machine shell",
 	"machine ls", "machine ls --json", "machine list", "machine ls extra",
 	"machine create NAME --cpus 2 --mem 512 -e A=1 -w /tmp",

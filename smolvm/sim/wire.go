@@ -41,6 +41,8 @@ type request struct {
 	Dir     string        `json:"dir,omitempty"`
 	Timeout time.Duration `json:"timeout,omitempty"` // 0 = none
 	Stdin   bool          `json:"stdin,omitempty"`   // forward it instead of /dev/null
+	TTY     *window       `json:"tty,omitempty"`     // a terminal of this size for all three streams; nil = pipes
+	Detach  bool          `json:"detach,omitempty"`  // reply with the PID and leave the command alone
 
 	Path string `json:"path,omitempty"` // of opPut and opTake, in the guest
 	Mode uint32 `json:"mode,omitempty"` // of opPut
@@ -49,10 +51,11 @@ type request struct {
 }
 
 // A reply answers a request. An exec has two: one with Started and the pipes' host ends (stdin's first where it was asked
-// for, then stdout's and stderr's), and the last.
+// for, then stdout's and stderr's; of a terminal its master alone), and the last. A detached one has one.
 type reply struct {
 	Error    string `json:"error,omitempty"` // smolvm's words for what the agent could not do
 	Started  bool   `json:"started,omitempty"`
+	PID      int    `json:"pid,omitempty"` // of a detached command, in the guest
 	Exit     int    `json:"exit,omitempty"`
 	Signal   int    `json:"signal,omitempty"`
 	TimedOut bool   `json:"timed_out,omitempty"`
