@@ -63,7 +63,7 @@ func TestStartLeavesASupervisor(t *testing.T) {
 	}
 	for name, at := range map[string]netip.AddrPort{"proxy": proxy, "canary": canary} {
 		n := echo.NewNonce()
-		if reply, err := askEcho(t.Context(), at, n); err != nil || reply.Name != name || !secret.Verify(n, reply) {
+		if reply, err := echo.Ask(t.Context(), at, n); err != nil || reply.Name != name || !secret.Verify(n, reply) {
 			t.Errorf("%s: %+v, %v", at, reply, err)
 		}
 	}
