@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"bottle.internal/internal/gate/host"
 	"bottle.internal/internal/gate/leftover"
 	"bottle.internal/internal/gate/proc"
 	"bottle.internal/internal/gate/stage"
@@ -106,8 +108,47 @@ func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Re
 	if err != nil {
 		return nil, err
 	}
-	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: filepath.Join(g.root, "bin", "suites"), Engine: g.engine, Flags: g.race, Out: w}
+	variants, err := g.variants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if name == suite.Teeth {
+		variants = host.Outermost(variants)
+	}
+	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: filepath.Join(g.root, "bin", "suites"), Engine: g.engine, Variants: variants, Flags: g.race, Out: w}
 	return r.Run(ctx, some)
+}
+
+// variants are the kinds of bottle that can be launched here and were not ruled out.
+func (g *gate) variants(ctx context.Context) ([]host.Variant, error) {
+	containers, err := g.containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := g.engine.Variants(containers)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no bottle is left to launch: asked for %s, and a container engine answers: %t", g.engine.Only, containers)
+	}
+	return all, nil
+}
+
+// containers asks the kit itself, which knows where to look, whether a container engine answers.
+func (g *gate) containers(ctx context.Context) (bool, error) {
+	// Its exit code says whether a bottle can be launched, which is another question.
+	out, runErr := proc.Output(ctx, g.root, g.engine.Env(), "go", "run", "./cmd/bottle-probe", "doctor", "-o", "json")
+	var lines []struct {
+		Subject string
+		OK      bool
+	}
+	if err := json.Unmarshal([]byte(out), &lines); err != nil {
+		return false, errors.Join(fmt.Errorf("asking bottle-probe doctor for a container engine: %w", err), runErr)
+	}
+	for _, l := range lines {
+		if l.Subject == "container engine" {
+			return l.OK, nil
+		}
+	}
+	return false, errors.New("bottle-probe doctor says nothing of a container engine")
 }
 
 func sum(results []suite.Result) tally.Tally {

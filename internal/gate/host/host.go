@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 )
 
 // An Engine is what launches the bottles of a run.
@@ -13,15 +15,32 @@ type Engine struct {
 	Simulated bool
 	// Chosen is true where nobody asked: the kit's own targets take the simulator on a Linux host that has no smolvm.
 	Chosen bool
-	// Personalities are the releases whose behaviour the run covers, for the simulator; "" is the installed smolvm.
-	Personalities []string
+	// Only narrows the variants of a run: a field that is not "" is asked for.
+	Only Variant
 }
 
-// personalities are the two network backends: tsi, and virtio-net as the newest release known has it.
-var personalities = []string{"0.8.0", "1.9.3"}
+// A Variant is one kind of bottle. A field that is "" is left to the launch: the installed smolvm, the topology that works here,
+// the bundle's runtime that is there.
+type Variant struct {
+	Personality string // the release whose behaviour the simulator shows
+	Topology    string // "bridge" or "alias"
+	Runtime     string // of the bundle: "container" or "machine"
+}
+
+// The values of a Variant, as the launch spells them.
+const (
+	bridge    = "bridge"
+	alias     = "alias"
+	container = "container"
+	machine   = "machine"
+)
+
+// personalities cover both network backends and the releases between which most changed: tsi with a policy (0.8.0), the first
+// virtio-net (1.1.3), the one that stops dropping the policy of a pack (1.8.0), and the newest known.
+var personalities = []string{"0.8.0", "1.1.3", "1.8.0", "1.9.3"}
 
 // Detect chooses from the environment and PATH: $BOTTLE_ENGINE where it is set, else the real smolvm, else, on Linux only, the
-// simulator. $SMOLVM_SIM_VERSION narrows the personalities to one.
+// simulator. $SMOLVM_SIM_VERSION, $BOTTLE_TOPOLOGY and $BOTTLE_BUNDLE_RUNTIME narrow the variants.
 func Detect() Engine {
 	return detect(runtime.GOOS, os.Getenv, exec.LookPath)
 }
@@ -30,15 +49,77 @@ func detect(goos string, getenv func(string) string, look func(string) (string, 
 	asked := getenv("BOTTLE_ENGINE")
 	_, err := look("smolvm")
 	absent := err != nil && getenv("BOTTLE_SMOLVM") == ""
-	chosen := asked == "" && goos == "linux" && absent
-	if asked != "sim" && !chosen {
-		return Engine{Personalities: []string{""}}
-	}
-	e := Engine{Simulated: true, Chosen: chosen, Personalities: personalities}
-	if v := getenv("SMOLVM_SIM_VERSION"); v != "" {
-		e.Personalities = []string{v}
+	e := Engine{Only: Variant{Topology: getenv("BOTTLE_TOPOLOGY"), Runtime: getenv("BOTTLE_BUNDLE_RUNTIME")}}
+	e.Chosen = asked == "" && goos == "linux" && absent
+	if e.Simulated = asked == "sim" || e.Chosen; e.Simulated {
+		e.Only.Personality = getenv("SMOLVM_SIM_VERSION")
 	}
 	return e
+}
+
+// Variants are the kinds of bottle that a run covers; containers says whether a container engine answers: without one a bundle
+// is a second machine. The real smolvm has one variant, the simulator every personality in both topologies.
+func (e Engine) Variants(containers bool) []Variant {
+	if !e.Simulated {
+		return []Variant{e.Only}
+	}
+	some := personalities
+	if e.Only.Personality != "" {
+		some = []string{e.Only.Personality}
+	}
+	return slices.DeleteFunc(variants(some, containers), func(v Variant) bool {
+		return !fits(v.Topology, e.Only.Topology) || !fits(v.Runtime, e.Only.Runtime)
+	})
+}
+
+// fits reports whether value is what was asked for; "" asks for nothing.
+func fits(value, asked string) bool { return asked == "" || value == asked }
+
+// variants are every personality in both topologies. The bundle as a second machine has no bridge; where containers are to be
+// had it is tried on the outermost personalities only.
+func variants(some []string, containers bool) []Variant {
+	var all []Variant
+	for _, p := range some {
+		if containers {
+			all = append(all, Variant{p, bridge, container}, Variant{p, alias, container})
+		}
+		if !containers || p == some[0] || p == some[len(some)-1] {
+			all = append(all, Variant{p, alias, machine})
+		}
+	}
+	return all
+}
+
+// Outermost are those of all with the first or the last personality.
+func Outermost(all []Variant) []Variant {
+	return slices.DeleteFunc(slices.Clone(all), func(v Variant) bool {
+		return v.Personality != all[0].Personality && v.Personality != all[len(all)-1].Personality
+	})
+}
+
+// String is the variant in one word that can name a directory, such as "0.8.0-alias-machine".
+func (v Variant) String() string {
+	words := []string{v.Personality}
+	if v.Personality == "" {
+		words[0] = "installed"
+	}
+	for _, w := range []string{v.Topology, v.Runtime} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, "-")
+}
+
+// Env is what a process that launches bottles of this kind needs in its environment.
+func (v Variant) Env() []string {
+	var env []string
+	for _, kv := range [][2]string{{"SMOLVM_SIM_VERSION", v.Personality}, {"BOTTLE_TOPOLOGY", v.Topology}, {"BOTTLE_BUNDLE_RUNTIME", v.Runtime}} {
+		if kv[1] != "" {
+			env = append(env, kv[0]+"="+kv[1])
+		}
+	}
+	return env
 }
 
 // Env is what a process that launches bottles needs in its environment besides this process's own.

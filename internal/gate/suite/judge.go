@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bottle.internal/internal/gate/host"
 	"bottle.internal/internal/gate/tally"
 )
 
@@ -28,30 +29,30 @@ type Broken struct {
 // red are the verdicts a broken bottle may get.
 var red = []string{"leak", "inconclusive", "overblocked", "error"}
 
-// A Result is one run of one suite on one personality.
+// A Result is one run of one suite on one variant of a bottle.
 type Result struct {
-	Suite       string
-	Personality string
-	Bottles     []Bottle // what it was about, each once
-	Broken      []Broken // of the teeth suite only
-	Ran, Of     int      // specs executed, and how many the suite has
-	Tally       tally.Tally
-	Seconds     float64
+	Suite   string
+	Variant host.Variant
+	Bottles []Bottle // what it was about, each once
+	Broken  []Broken // of the teeth suite only
+	Ran, Of int      // specs executed, and how many the suite has
+	Tally   tally.Tally
+	Seconds float64
 }
 
 // group names a run in the account.
-func group(suite, personality string) string {
-	if personality == "" {
+func group(suite string, v host.Variant) string {
+	if v == (host.Variant{}) {
 		return suite
 	}
-	return suite + " on " + personality
+	return suite + " on " + v.String()
 }
 
-// judge holds a report to what was asked for. simulated and personality are what the bottles had to be; exit is the test process's.
-func judge(suite string, simulated bool, personality string, report *tally.SuiteReport, exit error) Result {
-	name := group(suite, personality)
+// judge holds a report to what was asked for. simulated and v are what the bottles had to be; exit is the test process's.
+func judge(suite string, simulated bool, v host.Variant, report *tally.SuiteReport, exit error) Result {
+	name := group(suite, v)
 	report.SuiteDescription = name
-	r := Result{Suite: suite, Personality: personality, Tally: report.Tally(), Ran: report.Ran(), Of: report.PreRunStats.TotalSpecs}
+	r := Result{Suite: suite, Variant: v, Tally: report.Tally(), Ran: report.Ran(), Of: report.PreRunStats.TotalSpecs}
 	fail := func(format string, args ...any) { r.Tally.Fail(name, "", fmt.Sprintf(format, args...)) }
 
 	bottles, err := tally.Entries[Bottle](report, "bottle")
@@ -63,7 +64,7 @@ func judge(suite string, simulated bool, personality string, report *tally.Suite
 			continue
 		}
 		r.Bottles = append(r.Bottles, b)
-		if why := b.wrong(simulated, personality); why != "" {
+		if why := b.wrong(simulated, v); why != "" {
 			fail("%s", why)
 		}
 	}
@@ -85,15 +86,21 @@ func judge(suite string, simulated bool, personality string, report *tally.Suite
 }
 
 // wrong says in what way b is not the bottle that was asked for.
-func (b Bottle) wrong(simulated bool, personality string) string {
+func (b Bottle) wrong(simulated bool, v host.Variant) string {
 	if b.Engine == "" || b.Backend == "" || b.Topology == "" || b.Bundle == "" {
 		return fmt.Sprintf("the bottle entry %+v leaves something open", b)
 	}
 	if strings.Contains(b.Engine, "simulated") != simulated {
 		return fmt.Sprintf("the run was asked of an engine simulated=%t, the report is about %q", simulated, b.Engine)
 	}
-	if personality != "" && !slices.Contains(strings.Fields(b.Engine), personality) {
-		return fmt.Sprintf("the run was asked of personality %s, the report is about %q", personality, b.Engine)
+	if v.Personality != "" && !slices.Contains(strings.Fields(b.Engine), v.Personality) {
+		return fmt.Sprintf("the run was asked of personality %s, the report is about %q", v.Personality, b.Engine)
+	}
+	if v.Topology != "" && b.Topology != v.Topology {
+		return fmt.Sprintf("the run was asked of topology %s, the report is about %q", v.Topology, b.Topology)
+	}
+	if !strings.HasPrefix(b.Bundle, v.Runtime) {
+		return fmt.Sprintf("the run was asked of a bundle in a %s, the report is about %q", v.Runtime, b.Bundle)
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ import (
 	"bottle.internal/internal/gate/tally"
 )
 
-// Limits of one suite on one personality, each with room for the clean-up of the one before: Ginkgo's timeout runs every
+// Limits of one suite on one variant, each with room for the clean-up of the one before: Ginkgo's timeout runs every
 // DeferCleanup, the test binary's and the kill run none.
 const (
 	specsLimit   = 6 * time.Minute
@@ -26,15 +26,16 @@ const (
 
 // A Runner runs suites. All its fields are needed.
 type Runner struct {
-	Root      string      // the module's directory
-	Artifacts string      // absolute; reports and evidence go below <suite>/<personality>
-	Bin       string      // where test binaries are built
-	Engine    host.Engine // what launches the bottles
-	Flags     []string    // of the build, such as -race
+	Root      string         // the module's directory
+	Artifacts string         // absolute; reports and evidence go below <suite>/<variant>
+	Bin       string         // where test binaries are built
+	Engine    host.Engine    // what launches the bottles
+	Variants  []host.Variant // the kinds of bottle to run on
+	Flags     []string       // of the build, such as -race
 	Out       io.Writer
 }
 
-// Run builds each suite once and runs it on every personality. The error is about a suite that does not build, after the
+// Run builds each suite once and runs it on every variant. The error is about a suite that does not build, after the
 // others have run.
 func (r Runner) Run(ctx context.Context, suites []Suite) ([]Result, error) {
 	var results []Result
@@ -44,21 +45,21 @@ func (r Runner) Run(ctx context.Context, suites []Suite) ([]Result, error) {
 		if err != nil && first == nil {
 			first = err
 		}
-		for _, p := range r.Engine.Personalities {
+		for _, v := range r.Variants {
 			if err != nil {
-				results = append(results, broke(s, p, err))
+				results = append(results, broke(s, v, err))
 				continue
 			}
-			results = append(results, r.one(ctx, s, p, bin))
+			results = append(results, r.one(ctx, s, v, bin))
 		}
 	}
 	return results, first
 }
 
 // broke is the result of a run that has no report.
-func broke(s Suite, personality string, err error) Result {
-	r := Result{Suite: s.Name, Personality: personality}
-	r.Tally.Fail(group(s.Name, personality), "", err.Error())
+func broke(s Suite, v host.Variant, err error) Result {
+	r := Result{Suite: s.Name, Variant: v}
+	r.Tally.Fail(group(s.Name, v), "", err.Error())
 	return r
 }
 
@@ -68,32 +69,32 @@ func (r Runner) build(ctx context.Context, s Suite) (string, error) {
 	return bin, proc.Run(ctx, r.Out, r.Root, nil, "go", args...)
 }
 
-func (r Runner) one(ctx context.Context, s Suite, personality, bin string) Result {
-	_, _ = fmt.Fprintf(r.Out, "-- %s\n", group(s.Name, personality))
-	dir := filepath.Join(r.Artifacts, s.Name, orInstalled(personality))
+func (r Runner) one(ctx context.Context, s Suite, v host.Variant, bin string) Result {
+	_, _ = fmt.Fprintf(r.Out, "-- %s\n", group(s.Name, v))
+	dir := filepath.Join(r.Artifacts, s.Name, v.String())
 	// A report of an earlier run must not pass for this one's.
 	if err := os.RemoveAll(dir); err != nil {
-		return broke(s, personality, err)
+		return broke(s, v, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return broke(s, personality, err)
+		return broke(s, v, err)
 	}
 	start := time.Now()
-	exit := r.exec(ctx, s, personality, bin, dir)
+	exit := r.exec(ctx, s, v, bin, dir)
 	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
 	if err != nil {
-		return broke(s, personality, errors.Join(errors.New("the process ended without a report"), exit, err))
+		return broke(s, v, errors.Join(errors.New("the process ended without a report"), exit, err))
 	}
 	report, err := tally.Ginkgo(text)
 	if err != nil {
-		return broke(s, personality, err)
+		return broke(s, v, err)
 	}
-	res := judge(s.Name, r.Engine.Simulated, personality, report, exit)
+	res := judge(s.Name, r.Engine.Simulated, v, report, exit)
 	res.Seconds = time.Since(start).Seconds()
 	return res
 }
 
-func (r Runner) exec(ctx context.Context, s Suite, personality, bin, dir string) error {
+func (r Runner) exec(ctx context.Context, s Suite, v host.Variant, bin, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, killLimit)
 	defer cancel()
 	log, err := os.Create(filepath.Join(dir, "output.log"))
@@ -101,15 +102,11 @@ func (r Runner) exec(ctx context.Context, s Suite, personality, bin, dir string)
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	return proc.Run(ctx, io.MultiWriter(r.Out, log), s.Dir, r.environment(personality, dir), bin, arguments(dir)...)
+	return proc.Run(ctx, io.MultiWriter(r.Out, log), s.Dir, r.environment(v, dir), bin, arguments(dir)...)
 }
 
-func (r Runner) environment(personality, dir string) []string {
-	env := append(r.Engine.Env(), "BOTTLE_REQUIRE=1", "BOTTLE_ARTIFACTS="+dir)
-	if personality != "" {
-		env = append(env, "SMOLVM_SIM_VERSION="+personality)
-	}
-	return env
+func (r Runner) environment(v host.Variant, dir string) []string {
+	return append(append(r.Engine.Env(), "BOTTLE_REQUIRE=1", "BOTTLE_ARTIFACTS="+dir), v.Env()...)
 }
 
 // arguments are the test binary's: -test.timeout is of "go test", the rest of Ginkgo.
@@ -123,11 +120,4 @@ func arguments(dir string) []string {
 		"-ginkgo.json-report=" + filepath.Join(dir, "report.json"),
 		"-ginkgo.junit-report=" + filepath.Join(dir, "junit.xml"),
 	}
-}
-
-func orInstalled(personality string) string {
-	if personality == "" {
-		return "installed"
-	}
-	return personality
 }

@@ -13,7 +13,7 @@ import (
 // with $CODE.
 const fakeSuite = `#!/bin/sh
 for a; do case $a in -ginkgo.json-report=*) [ -z "$REPORT" ] || cp "$REPORT" "${a#*=}";; esac; done
-echo "ran $SMOLVM_SIM_VERSION with $BOTTLE_ENGINE, required $BOTTLE_REQUIRE"
+echo "ran $SMOLVM_SIM_VERSION $BOTTLE_TOPOLOGY $BOTTLE_BUNDLE_RUNTIME with $BOTTLE_ENGINE, required $BOTTLE_REQUIRE"
 exit $CODE
 `
 
@@ -37,22 +37,22 @@ func TestRunner(t *testing.T) {
 			t.Setenv("CODE", c.code)
 			t.Setenv("REPORT", map[bool]string{true: report}[c.report])
 			r := Runner{Root: dir, Artifacts: filepath.Join(dir, "artifacts"), Bin: dir, Out: out,
-				Engine: host.Engine{Simulated: true, Personalities: []string{"0.8.0"}}}
+				Engine: host.Engine{Simulated: true}}
 			// What an earlier run left must not count.
-			stale := filepath.Join(r.Artifacts, "smoke", "0.8.0", "report.json")
+			stale := filepath.Join(r.Artifacts, "smoke", v080.String(), "report.json")
 			if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			write(t, stale, string(written(t, "passed", map[string]any{"bottle": tsi})))
 
-			res := r.one(t.Context(), Suite{Name: "smoke", Dir: dir}, "0.8.0", bin)
+			res := r.one(t.Context(), Suite{Name: "smoke", Dir: dir}, v080, bin)
 			if res.Tally.String() != c.count {
 				t.Errorf("%s, want %s", &res.Tally, c.count)
 			}
 			if c.says != "" && !strings.Contains(res.Tally.Failures[0].Reason, c.says) {
 				t.Errorf("%q does not say %q", res.Tally.Failures, c.says)
 			}
-			if want := "ran 0.8.0 with sim, required 1"; !strings.Contains(out.String(), want) {
+			if want := "ran 0.8.0 bridge container with sim, required 1"; !strings.Contains(out.String(), want) {
 				t.Errorf("its environment: %q, want %q", out, want)
 			}
 		})
@@ -61,14 +61,14 @@ func TestRunner(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	var out strings.Builder
-	r := Result{Suite: Teeth, Personality: "0.8.0", Bottles: []Bottle{tsi}, Broken: []Broken{leak}, Ran: 3, Of: 4, Seconds: 4.2}
+	r := Result{Suite: Teeth, Variant: v080, Bottles: []Bottle{tsi}, Broken: []Broken{leak}, Ran: 3, Of: 4, Seconds: 4.2}
 	r.Tally.Skip(Teeth, "x", "y")
 	Table(&out, []Result{r, {Suite: "smoke"}})
 	BrokenTable(&out, []Result{r})
 	for _, want := range []string{
-		"teeth  0.8.0        3    4   0       1        smolvm 0.8.0 (simulated)  tsi      bridge    container  4.2\n",
-		"smoke  installed    0    0   0       0        ?",
-		"allowlist ignored  loopback-refused/v4  0.8.0        leak     the canary saw the nonce\n",
+		"teeth  0.8.0-bridge-container  3    4   0       1        smolvm 0.8.0 (simulated)  tsi      bridge    container  4.2\n",
+		"smoke  installed               0    0   0       0        ?",
+		"allowlist ignored  loopback-refused/v4  0.8.0-bridge-container  0.8.0   leak     the canary saw the nonce\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the tables have no line\n%q:\n%s", want, &out)
