@@ -70,6 +70,9 @@ type Config struct {
 	// Ungated hands the bottle out although its launch gate did not pass; Bottle.Gate tells. It is for broken bottles that a
 	// test wants to examine, and for nothing else.
 	Ungated bool
+	// Rewrite edits the arguments of every smolvm call before it runs; nil leaves them. It breaks a bottle on purpose, so it needs
+	// Ungated: the launch believes in the policy that it asked for.
+	Rewrite func(args []string) []string
 	// Keep leaves everything standing at the end, and says how to remove it.
 	Keep bool
 
@@ -102,6 +105,9 @@ func (c Config) check() error {
 	var errs []error
 	if len(c.Name) > 24 || !namePattern.MatchString(c.prefix()) {
 		errs = append(errs, fmt.Errorf("field Name %q: want lower-case letters, digits and single hyphens, at most 24 bytes", c.Name))
+	}
+	if c.Rewrite != nil && !c.Ungated {
+		errs = append(errs, errors.New("field Rewrite is for a bottle that is broken on purpose: set Ungated with it"))
 	}
 	if e := c.engine(); e != Smolvm && e != Simulator {
 		errs = append(errs, fmt.Errorf("engine %q: want %q or %q (Config.Engine, $BOTTLE_ENGINE)", e, Smolvm, Simulator))

@@ -13,13 +13,14 @@ func TestBadConfigIsRefusedBeforeAnythingIsCreated(t *testing.T) {
 		cfg  Config
 		says string
 	}{
-		"upper case":     {Config{Name: "Upper"}, "Name"},
-		"double hyphen":  {Config{Name: "a--b"}, "Name"},
-		"too long":       {Config{Name: strings.Repeat("a", 25)}, "Name"},
-		"unknown engine": {Config{Engine: "qemu"}, "engine"},
-		"unknown daemon": {Config{Daemons: []string{"proxi"}}, "proxi"},
-		"no such pack":   {Config{From: "/nowhere/x.smolmachine"}, "From"},
-		"no such agent":  {Config{Agent: "/nowhere/agent"}, "Agent"},
+		"upper case":      {Config{Name: "Upper"}, "Name"},
+		"double hyphen":   {Config{Name: "a--b"}, "Name"},
+		"too long":        {Config{Name: strings.Repeat("a", 25)}, "Name"},
+		"unknown engine":  {Config{Engine: "qemu"}, "engine"},
+		"unknown daemon":  {Config{Daemons: []string{"proxi"}}, "proxi"},
+		"no such pack":    {Config{From: "/nowhere/x.smolmachine"}, "From"},
+		"no such agent":   {Config{Agent: "/nowhere/agent"}, "Agent"},
+		"a sound rewrite": {Config{Rewrite: func(args []string) []string { return args }}, "Ungated"},
 	} {
 		_, err := Run(t.Context(), tc.cfg)
 		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), tc.says) {

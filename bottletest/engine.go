@@ -41,7 +41,7 @@ func findEngine(ctx context.Context, cfg Config) (*guestEngine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &guestEngine{kind: kind, client: &smolvm.Client{Path: path, Env: engineEnv(cfg, kind), Logf: cfg.Logf}}
+	e := &guestEngine{kind: kind, client: &smolvm.Client{Path: path, Env: engineEnv(cfg, kind), Logf: cfg.Logf, Rewrite: cfg.Rewrite}}
 	if e.version, err = e.client.Version(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %q does not tell its version: %w", ErrUnavailable, path, err)
 	}

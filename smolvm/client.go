@@ -22,6 +22,9 @@ type Client struct {
 	// Logf is given one line per process run (what, exit code, how long) and one per repeated command; nil is silent. It is called
 	// from the goroutine of the call. Values of guest variables are left out.
 	Logf func(format string, args ...any)
+	// Rewrite edits the arguments of every call before smolvm gets them; nil leaves them as they are. It is for a machine that is
+	// broken on purpose, to see that somebody notices: the Client goes on to believe what it asked for.
+	Rewrite func(args []string) []string
 
 	mu         sync.Mutex
 	path       string

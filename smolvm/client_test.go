@@ -126,3 +126,17 @@ func toString(a any) string {
 	}
 	return ""
 }
+
+func TestRewriteEditsWhatSmolvmGets(t *testing.T) {
+	c, fake := scripted(t, "0.8.0", machineReply("create", smolvmtest.Reply{Stdout: "Created machine: m\n"}))
+	c.Rewrite = func(args []string) []string {
+		if len(args) > 1 && args[1] == "create" {
+			return append(args, "--from", "x.smolmachine")
+		}
+		return args
+	}
+	if err := c.Create(t.Context(), "m", CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, fake, "machine create m --from x.smolmachine")
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -65,7 +66,7 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 
-	cmd := exec.CommandContext(ctx, path, k.argv...)
+	cmd := exec.CommandContext(ctx, path, c.rewritten(k.argv)...)
 	cmd.Env, cmd.Dir = env, k.dir
 	full := func() { end(ErrOutputLimit) }
 	stdout, stderr := &capture{full: full}, &capture{full: full}
@@ -88,6 +89,13 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	}
 	c.logf("%s: %s in %s", render(o.argv), describe(o.exit, err), o.elapsed.Round(time.Millisecond))
 	return o, err
+}
+
+func (c *Client) rewritten(argv []string) []string {
+	if c.Rewrite == nil {
+		return argv
+	}
+	return c.Rewrite(slices.Clone(argv))
 }
 
 // piped is w, else instead, as a writer that gets a pipe: with a file for its stdout smolvm was seen to fail without a word.
