@@ -102,7 +102,8 @@ func (s *session) boot(m machine, lock vmLock) (owner.ID, error) {
 		_ = cmd.Wait()
 		return "", agentError("start machine", "%s", report.Error)
 	}
-	return report.Owner, cmd.Process.Release()
+	go func() { _ = cmd.Wait() }() // a server outlives the machines it starts: their supervisors must not stay zombies
+	return report.Owner, nil
 }
 
 func (m machine) writeBootFiles(c bootConfig) error {

@@ -22,11 +22,8 @@ func runCreate(s *session, g grammar, a arguments) (int, error) {
 	if name == "" {
 		name = randomName()
 	}
-	r, err := newRecord(name, g, a)
+	r, err := s.create(name, g, a, nil)
 	if err != nil {
-		return 0, err
-	}
-	if err := s.store().insert(r); err != nil {
 		return 0, err
 	}
 	s.say("Created machine: %s", r.Name)
@@ -38,6 +35,18 @@ func runCreate(s *session, g grammar, a arguments) (int, error) {
 	s.say("Use 'smolvm machine start --name %s' to start the machine", r.Name)
 	s.say("Then use 'smolvm machine exec --name %s -- <command>' to run commands", r.Name)
 	return 0, nil
+}
+
+// create stores a new record; adjust, which may be nil, has the last word on it.
+func (s *session) create(name string, g grammar, a arguments, adjust func(*record) error) (record, error) {
+	r, err := newRecord(name, g, a)
+	if err == nil && adjust != nil {
+		err = adjust(&r)
+	}
+	if err != nil {
+		return r, err
+	}
+	return r, s.store().insert(r)
 }
 
 func newRecord(name string, g grammar, a arguments) (record, error) {
@@ -74,18 +83,26 @@ func newRecord(name string, g grammar, a arguments) (record, error) {
 
 // setPolicy reads the egress flags, each of which turns the network on.
 func (r *record) setPolicy(a arguments) error {
-	for _, c := range a.all("allow-cidr") {
-		p, err := parseCIDR(c)
-		if err != nil {
-			return err
-		}
-		r.Allow = append(r.Allow, p.String())
+	if err := r.allow(a.all("allow-cidr")); err != nil {
+		return err
 	}
 	if a.has("outbound-localhost-only") {
 		r.Allow = append(r.Allow, "127.0.0.0/8", "::1/128")
 	}
 	if len(r.Allow) > 0 {
 		r.Policy, r.Network = true, true
+	}
+	return nil
+}
+
+// allow adds to the allowlist.
+func (r *record) allow(cidrs []string) error {
+	for _, c := range cidrs {
+		p, err := parseCIDR(c)
+		if err != nil {
+			return err
+		}
+		r.Allow = append(r.Allow, p.String())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type features struct {
 	TimeoutIgnored     bool // exec --timeout in default mode reaches no command of an image machine
 	FrameTooLarge      bool // image machine: over execOutputCap of buffered output breaks the protocol
 	ServeFloorStrict   bool // machines started through serve get the strict floor unless SMOLVM_EGRESS_FLOOR is set
+	ServeTakesVirtio   bool // machines with a network made through serve take virtio-net unless they name a backend
 	DataDirVariable    bool // SMOLVM_DATA_DIR relocates HOME
 	FloorVariable      bool // SMOLVM_EGRESS_FLOOR is honoured
 	FleetVariables     bool // SMOLVM_PUBLISH_ADDR and SMOLVM_EGRESS_ALLOW_PRIVATE are honoured
@@ -93,6 +94,7 @@ var differences = []difference{
 	{release{1, 7, 0}, "exec --timeout reaches the container again", func(f *features) { f.TimeoutIgnored = false }},
 	{release{1, 7, 2}, "#784 the gateway's address is the host's loopback", func(f *features) { f.HostGateway = true }},
 	{release{1, 7, 2}, "#788 delete reports what it could not remove", func(f *features) { f.DeleteErrorsMatter = true }},
+	{release{1, 7, 5}, "serve: networked machines take virtio-net", func(f *features) { f.ServeTakesVirtio = true }},
 	{release{1, 8, 1}, "egress-denials.log", func(f *features) { f.DenialLog = true }},
 	{release{1, 9, 0}, "#981 an unreachable destination fails fast", func(f *features) { f.UnreachableIsFast = true }},
 }

@@ -44,13 +44,21 @@ func runExec(s *session, g grammar, a arguments) (int, error) {
 		return 0, err
 	}
 	defer conn.Close()
-	req.Env = append(append(req.Env, m.Env...), environment(a.all("env"))...)
-	if err := checkEnvironment(req.Env); err != nil {
+	if err := req.within(m, environment(a.all("env")), a.one("workdir", "")); err != nil {
 		return 0, err
 	}
-	req.Dir = a.one("workdir", m.Workdir)
 	e := execution{session: s, conn: conn, live: a.has("stream") || req.Stdin || req.TTY != nil, tty: req.TTY != nil}
 	return e.run(req)
+}
+
+// within gives the command the machine's environment and directory, under its own.
+func (r *request) within(m machine, env []string, dir string) error {
+	r.Env = append(append(r.Env, m.Env...), env...)
+	r.Dir = dir
+	if dir == "" {
+		r.Dir = m.Workdir
+	}
+	return checkEnvironment(r.Env)
 }
 
 // An execution is one command in a guest, seen from the host.

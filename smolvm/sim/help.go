@@ -17,6 +17,7 @@ Usage: smolvm <COMMAND>
 
 Commands:
   machine  Manage machines [alias: vm]
+  serve    Start the HTTP API server
 
 Options:
   -h, --help     Print help

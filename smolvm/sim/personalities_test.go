@@ -4,75 +4,36 @@ package sim
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// expected is what each release that may be asked for does, spelled out: the rows of differences must add up to it.
-var expected = map[string]features{
-	"0.8.0": {VirtioFloor: floorOff, Resolver: resolverFixed},
-	"0.8.1": {StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, VirtioFloor: floorOff, Resolver: resolverHost},
-	"1.0.2": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, VirtioFloor: floorOff, Resolver: resolverHost,
-	},
-	"1.0.4": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, VirtioFloor: floorStrict, Resolver: resolverHost,
-	},
-	"1.1.3": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-	},
-	"1.2.5": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-		DataDirVariable: true, ReadyMarkerPrivate: true,
-	},
-	"1.4.1": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-		DataDirVariable: true, ReadyMarkerPrivate: true, TSIFloor: true, FloorVariable: true, ServeFloorStrict: true,
-		KeepAlive: true, TimeoutIgnored: true, FrameTooLarge: true,
-	},
-	"1.7.2": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-		DataDirVariable: true, ReadyMarkerPrivate: true, TSIFloor: true, FloorVariable: true, ServeFloorStrict: true,
-		KeepAlive: true, ReapsOrphans: true, HostGateway: true, DeleteErrorsMatter: true,
-	},
-	"1.8.0": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-		DataDirVariable: true, ReadyMarkerPrivate: true, TSIFloor: true, FloorVariable: true, ServeFloorStrict: true,
-		KeepAlive: true, ReapsOrphans: true, HostGateway: true, DeleteErrorsMatter: true,
-	},
-	"1.9.3": {
-		StopUnknownFails: true, DeleteStops: true, SignalAsShell: true, StatusPrintsState: true, OverflowFails: true, CreateReserves: true,
-		NameFlag: true, VirtioEnforces: true, FleetVariables: true, PolicyNeedsVirtio: true, VirtioFloor: floorMetadata, Resolver: resolverHost,
-		DataDirVariable: true, ReadyMarkerPrivate: true, TSIFloor: true, FloorVariable: true, ServeFloorStrict: true,
-		KeepAlive: true, ReapsOrphans: true, HostGateway: true, DeleteErrorsMatter: true, DenialLog: true, UnreachableIsFast: true,
-	},
-}
-
+// The golden is a table: a row for each feature, a column for each release that may be asked for.
 func TestPersonalities(t *testing.T) {
-	if len(expected) != len(simulated) {
-		t.Errorf("%d releases may be asked for, %d are expected", len(simulated), len(expected))
-	}
-	for _, name := range simulated {
-		got, err := personality(name)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+	var b strings.Builder
+	row := func(name string, value func(features) string) {
+		line := fmt.Sprintf("%-20s", name)
+		for _, r := range simulated {
+			f, err := personality(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line += fmt.Sprintf(" %-8s", value(f))
 		}
-		want := expected[name]
-		want.Release = got.Release
-		if diff := cmp.Diff(want, got); diff != "" || got.Release.String() != name {
-			t.Errorf("%s is %s (-want +got):\n%s", name, got.Release, diff)
-		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
+	for i := range reflect.TypeFor[features]().NumField() {
+		row(reflect.TypeFor[features]().Field(i).Name, func(f features) string {
+			v := reflect.ValueOf(f).Field(i)
+			if v.Kind() == reflect.Bool {
+				return map[bool]string{true: "yes", false: "-"}[v.Bool()]
+			}
+			return fmt.Sprint(v.Interface())
+		})
+	}
+	golden(t, "personalities.golden", b.String())
 }
 
 // surface is all in which a release differs from another: its features, commands, options and JSON fields.

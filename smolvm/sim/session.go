@@ -86,6 +86,8 @@ func (s *session) dispatch(args []string) (int, error) {
 		return 0, nil
 	case first == "machine" || first == "vm":
 		return s.machine(args[1:])
+	case first == "serve":
+		return s.serve(args[1:])
 	case first == "_sweep":
 		return s.sweep()
 	case slices.Contains(unsimulatedPrograms, first):
