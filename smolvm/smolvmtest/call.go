@@ -37,7 +37,9 @@ type Exec struct {
 	Machine, Dir, Timeout string   // "" where not given
 	Env                   []string // KEY=VALUE
 	Argv                  []string // the guest's command without the client's wrapper
-	Nonce                 string   // what the client waits for
+	Nonce                 string   // what the client waits for; "" with a terminal and when detached
+	// Interactive, TTY and Detached are -i, -t and -d.
+	Interactive, TTY, Detached bool
 }
 
 // Exec takes the call apart; ok is false if it is no exec by smolvm.Client.
@@ -49,7 +51,7 @@ func (c Call) Exec() (e Exec, ok bool) {
 	if at < 0 {
 		return e, false
 	}
-	for i := 2; i+1 < at; i++ {
+	for i := 2; i < at; i++ {
 		switch value := c.Argv[i+1]; c.Argv[i] {
 		case "--name":
 			e.Machine = value
@@ -59,9 +61,23 @@ func (c Call) Exec() (e Exec, ok bool) {
 			e.Timeout = value
 		case "-e":
 			e.Env = append(e.Env, value)
+		case "-i":
+			e.Interactive = true
+		case "-t":
+			e.TTY = true
+		case "-d":
+			e.Detached = true
 		}
 	}
-	e.Nonce, e.Argv, ok = wrapper.Unwrap(c.Argv[at+1:])
+	guest := c.Argv[at+1:]
+	switch {
+	case e.Detached:
+		e.Argv, ok = guest, len(guest) > 0
+	case e.TTY:
+		e.Argv, ok = wrapper.UnwrapPlain(guest)
+	default:
+		e.Nonce, e.Argv, ok = wrapper.Unwrap(guest)
+	}
 	return e, ok
 }
 

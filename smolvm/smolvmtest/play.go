@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -108,17 +109,37 @@ func claim(s script, c Call) (Call, error) {
 	return c, err
 }
 
+// place writes the files that the call asks for.
+func (r Reply) place(c Call) error {
+	if r.Download != "" {
+		host, down, _ := c.paths()
+		if !down {
+			return fmt.Errorf("a download is scripted for %q", c.Argv)
+		}
+		if err := os.WriteFile(host, []byte(r.Download), 0o600); err != nil {
+			return err
+		}
+	}
+	if r.Pack == "" {
+		return nil
+	}
+	at := slices.Index(c.Argv, "-o")
+	if at < 0 || at+1 == len(c.Argv) {
+		return fmt.Errorf("a pack is scripted for %q", c.Argv)
+	}
+	return os.WriteFile(c.Argv[at+1]+".smolmachine", []byte(r.Pack), 0o600)
+}
+
 func (r Reply) play(c Call) (int, error) {
 	if r.Deaf {
 		signal.Ignore(os.Interrupt)
 	}
 	time.Sleep(r.Delay)
-	if r.Download != "" {
-		host, down, _ := c.paths()
-		if !down {
-			return 0, fmt.Errorf("a download is scripted for %q", c.Argv)
-		}
-		if err := os.WriteFile(host, []byte(r.Download), 0o600); err != nil {
+	if err := r.place(c); err != nil {
+		return 0, err
+	}
+	if r.Serve != nil {
+		if err := r.Serve.run(c); err != nil {
 			return 0, err
 		}
 	}
@@ -129,7 +150,10 @@ func (r Reply) play(c Call) (int, error) {
 			return 0, fmt.Errorf("a guest's command is scripted for %q", c.Argv)
 		}
 		stdout += r.Guest.Stdout
-		stderr += r.Guest.Stderr + wrapper.Mark(e.Nonce, r.Guest.Exit)
+		stderr += r.Guest.Stderr
+		if e.Nonce != "" {
+			stderr += wrapper.Mark(e.Nonce, r.Guest.Exit)
+		}
 		code = r.Guest.Exit
 	}
 	_, _ = os.Stdout.WriteString(stdout) // a reader that has gone is the caller's affair

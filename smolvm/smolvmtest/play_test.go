@@ -17,7 +17,7 @@ import (
 
 // An exec is recognised by the guest's command, and the report is the client's own.
 func TestExec(t *testing.T) {
-	fake := smolvmtest.New(t,
+	fake := smolvmtest.New(t, smolvmtest.Version("1.9.3"),
 		smolvmtest.Reply{Command: []string{"false"}, Guest: &smolvmtest.Guest{Exit: 1}},
 		smolvmtest.Reply{Command: []string{"echo"}, Stderr: "noise\n", Guest: &smolvmtest.Guest{Stdout: "hi\n", Stderr: "hm\n", Exit: 3}})
 	c := &smolvm.Client{Path: fake.Path}
@@ -28,7 +28,7 @@ func TestExec(t *testing.T) {
 	if res, err := c.Exec(t.Context(), "m", smolvm.Command{Argv: []string{"false"}}); err != nil || res.ExitCode != 1 {
 		t.Errorf("%+v, %v", res, err)
 	}
-	e, ok := fake.Calls()[0].Exec()
+	e, ok := fake.Calls()[1].Exec()
 	e.Nonce = ""
 	want := smolvmtest.Exec{Machine: "m", Dir: "/d", Timeout: "1s", Env: []string{"A=1"}, Argv: []string{"echo", "hi"}}
 	if diff := cmp.Diff(want, e); !ok || diff != "" {

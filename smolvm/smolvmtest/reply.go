@@ -27,6 +27,10 @@ type Reply struct {
 
 	// Download is written to the host path of a `machine cp` out of the guest.
 	Download string `json:",omitempty"`
+	// Pack is written to what the -o of a `pack create` makes the pack's path.
+	Pack string `json:",omitempty"`
+	// Serve, if not nil, makes a `serve start` answer on its socket until it is interrupted.
+	Serve *Server `json:",omitempty"`
 	// Stdout and Stderr are printed as they are. What is not UTF-8 can only come from a Handler.
 	Stdout, Stderr string `json:",omitempty"`
 	// Guest, if not nil, is a guest's command that ran to its end: its output follows Stdout and Stderr, then the report
@@ -65,7 +69,7 @@ type script struct {
 // encode is s as JSON, which would replace what is not UTF-8 without a word.
 func (s script) encode() ([]byte, error) {
 	for i, r := range s.Replies {
-		texts := r.Stdout + r.Stderr + r.Download
+		texts := r.Stdout + r.Stderr + r.Download + r.Pack
 		if r.Guest != nil {
 			texts += r.Guest.Stdout + r.Guest.Stderr
 		}

@@ -23,6 +23,20 @@ func Wrap(nonce string, argv []string) []string {
 	return append([]string{"sh", "-c", script, "sh", nonce}, argv...)
 }
 
+// UnwrapPlain takes apart what Plain has made.
+func UnwrapPlain(argv []string) (guest []string, ok bool) {
+	head := Plain(nil)
+	if len(argv) <= len(head) || !slices.Equal(argv[:len(head)], head) {
+		return nil, false
+	}
+	return argv[len(head):], true
+}
+
+// Plain returns the command that becomes argv and leaves no mark, with the same exit codes where there is nothing to run.
+func Plain(argv []string) []string {
+	return append([]string{"sh", "-c", `exec "$@"`, "sh"}, argv...)
+}
+
 // Unwrap takes apart what Wrap has made; ok is false for any other command.
 func Unwrap(argv []string) (nonce string, guest []string, ok bool) {
 	head := Wrap("", nil)

@@ -71,6 +71,25 @@ func TestUnwrap(t *testing.T) {
 	}
 }
 
+func TestPlain(t *testing.T) {
+	argv := []string{"printf", "%s,", "a b", ""}
+	guest, ok := UnwrapPlain(Plain(argv))
+	if diff := cmp.Diff(argv, guest); !ok || diff != "" {
+		t.Errorf("%t (-want +got):\n%s", ok, diff)
+	}
+	if _, ok := UnwrapPlain(Plain(nil)); ok {
+		t.Error("nothing was unwrapped")
+	}
+	out, err := exec.Command("sh", Plain(argv)[1:]...).Output()
+	if err != nil || string(out) != "a b,," {
+		t.Errorf("%q, %v", out, err)
+	}
+	missing := exec.Command("sh", Plain([]string{"no-such-program"})[1:]...)
+	if _ = missing.Run(); missing.ProcessState.ExitCode() != 127 {
+		t.Errorf("%s, want 127", missing.ProcessState)
+	}
+}
+
 // The script in the shells at hand: what the command does is what is reported, and nothing else is on its streams.
 func TestScript(t *testing.T) {
 	for _, shell := range []string{"sh", "dash", "bash", "busybox"} {
