@@ -48,12 +48,8 @@ func networkArgs(n Network) []string {
 	if n.Backend != "" {
 		argv = append(argv, "--net-backend", string(n.Backend))
 	}
-	for _, p := range n.AllowCIDRs {
-		argv = append(argv, "--allow-cidr", p.String())
-	}
-	for _, h := range n.AllowHosts {
-		argv = append(argv, "--allow-host", h)
-	}
+	argv = append(argv, manyArgs("--allow-cidr", n.AllowCIDRs)...)
+	argv = append(argv, manyArgs("--allow-host", n.AllowHosts)...)
 	if n.LoopbackOnly {
 		argv = append(argv, "--outbound-localhost-only")
 	}
@@ -61,17 +57,7 @@ func networkArgs(n Network) []string {
 }
 
 func attachArgs(o CreateOptions) []string {
-	var argv []string
-	for _, vol := range o.Volumes {
-		argv = append(argv, "-v", vol.String())
-	}
-	for _, p := range o.Ports {
-		argv = append(argv, "-p", p.String())
-	}
-	for _, cmd := range o.Init {
-		argv = append(argv, "--init", cmd)
-	}
-	return argv
+	return slices.Concat(manyArgs("-v", o.Volumes), manyArgs("-p", o.Ports), manyArgs("--init", o.Init))
 }
 
 func guestArgs(dir string, env []string) []string {
@@ -115,6 +101,25 @@ func execArgs(name, nonce string, cmd Command) []string {
 	return append(argv, wrapper.Wrap(nonce, cmd.Argv)...)
 }
 
+// interactiveArgs needs no --stream: -i is as live, and honours --timeout in every release.
+func interactiveArgs(name string, cmd Command, tty bool, argv []string) []string {
+	out := []string{"machine", "exec", "--name", name, "-i"}
+	if tty {
+		out = append(out, "-t")
+	}
+	out = append(out, guestArgs(cmd.Dir, cmd.Env)...)
+	if cmd.Timeout > 0 {
+		out = append(out, "--timeout", humantime(cmd.Timeout))
+	}
+	return append(append(out, "--"), argv...)
+}
+
+// detachArgs is for the releases with -d: it has no stream to follow and no report to wait for.
+func detachArgs(name string, cmd Command) []string {
+	argv := append([]string{"machine", "exec", "--name", name, "-d"}, guestArgs(cmd.Dir, cmd.Env)...)
+	return append(append(argv, "--"), cmd.Argv...)
+}
+
 // packCreateArgs writes to the stub's name: with the pack's own suffix 1.7.0 (#691) refuses.
 func packCreateArgs(o PackOptions) []string {
 	argv := []string{"pack", "create"}
@@ -132,14 +137,15 @@ func packCreateArgs(o PackOptions) []string {
 }
 
 func sizeArgs(cpus, memoryMiB int) []string {
-	var argv []string
-	if cpus != 0 {
-		argv = append(argv, "--cpus", strconv.Itoa(cpus))
+	return append(numberArgs("--cpus", cpus), numberArgs("--mem", memoryMiB)...)
+}
+
+// numberArgs is flag with n, nothing for 0.
+func numberArgs(flag string, n int) []string {
+	if n == 0 {
+		return nil
 	}
-	if memoryMiB != 0 {
-		argv = append(argv, "--mem", strconv.Itoa(memoryMiB))
-	}
-	return argv
+	return []string{flag, strconv.Itoa(n)}
 }
 
 // copyToArgs takes a host path without a colon: smolvm reads NAME:path into any argument that has one.

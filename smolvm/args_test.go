@@ -24,7 +24,14 @@ var (
 	everythingPack = PackOptions{
 		Image: "alpine:3.20", FromMachine: "m", Output: "/packs/agent", CPUs: 2, MemoryMiB: 1024, Platform: "linux/arm64",
 	}
-	everythingExec = Command{
+	everythingUpdate = UpdateOptions{
+		CPUs: 2, MemoryMiB: 1024, StorageGiB: 30, OverlayGiB: 20, Net: true, NoNet: true,
+		Volumes: []Volume{{"/a", "/a", true}}, RemoveVolumes: []Volume{{"/b", "/b", false}}, Ports: []Port{{1, 2}}, RemovePorts: []Port{{3, 4}},
+		Env: []string{"A=1"}, RemoveEnv: []string{"B"}, Workdir: "/w", AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		RemoveCIDRs: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, AllowHosts: []string{"a"}, RemoveHosts: []string{"b"}, LoopbackOnly: true,
+	}
+	everythingPrune = PruneOptions{All: true, DryRun: true}
+	everythingExec  = Command{
 		Argv: []string{"sh", "-c", "echo \"$1\"", "--", "--name", "x y", ""}, Env: []string{"A=1", "B=--"}, Dir: "/tmp", Timeout: 1500 * time.Millisecond,
 	}
 )
@@ -47,6 +54,18 @@ func TestArgs(t *testing.T) {
 				{"list", listArgs()},
 				{"exec, defaults", execArgs("m", "NONCE", Command{Argv: []string{"true"}})},
 				{"exec, everything set", execArgs("m", "NONCE", everythingExec)},
+				{"exec interactively, defaults", interactiveArgs("m", Command{}, false, []string{"true"})},
+				{"exec interactively, everything set", interactiveArgs("m", everythingExec, true, everythingExec.Argv)},
+				{"exec detached, defaults", detachArgs("m", Command{Argv: []string{"true"}})},
+				{"exec detached, everything set", detachArgs("m", everythingExec)},
+				{"update, defaults", updateArgs(v, "m", UpdateOptions{})},
+				{"update, everything set", updateArgs(v, "m", everythingUpdate)},
+				{"data-dir", dataDirArgs(v, "m")},
+				{"images", imagesArgs("m")},
+				{"prune, defaults", pruneArgs("m", PruneOptions{})},
+				{"prune, everything set", pruneArgs("m", everythingPrune)},
+				{"egress-events", denialsArgs("m")},
+				{"serve start", serveArgs("/run/s")},
 				{"pack create, defaults", packCreateArgs(PackOptions{Image: "alpine:3.20", Output: "/packs/agent"})},
 				{"pack create, everything set", packCreateArgs(everythingPack)},
 				{"cp in", copyToArgs(v, "m", "/host/f", "/guest/f:1", 0o755)},
@@ -63,7 +82,7 @@ func TestArgs(t *testing.T) {
 
 // A new option must be in the rows above, or nobody sees that the builder forgets it.
 func TestEverythingIsSet(t *testing.T) {
-	for _, opts := range []any{everythingCreate, everythingCreate.Network, everythingPack, everythingExec} {
+	for _, opts := range []any{everythingCreate, everythingCreate.Network, everythingPack, everythingUpdate, everythingPrune, everythingExec} {
 		v := reflect.ValueOf(opts)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

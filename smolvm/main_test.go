@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-func TestMain(m *testing.M) { smolvmtest.Main(m, handlers()) }
+func TestMain(m *testing.M) { smolvmtest.Main(m, handlers(), liveHandlers()) }
 
 // golden compares got with a file of testdata, or makes it so.
 func golden(t *testing.T, name, got string) {

@@ -16,7 +16,11 @@ func render(argv []string) string {
 	own, guest := argv, []string(nil)
 	if at := slices.Index(argv, "--"); at >= 0 {
 		own, guest = argv[:at], argv[at:]
-		if _, inner, ok := wrapper.Unwrap(guest[1:]); ok {
+		inner, plain := wrapper.UnwrapPlain(guest[1:])
+		if _, argv, ok := wrapper.Unwrap(guest[1:]); ok {
+			inner, plain = argv, true
+		}
+		if plain {
 			guest = append([]string{"--"}, inner...)
 		}
 	}

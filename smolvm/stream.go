@@ -2,6 +2,7 @@ package smolvm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -24,16 +25,25 @@ func (c *Client) ExecStream(ctx context.Context, name string, cmd Command, stdou
 
 func (c *Client) streamOnce(ctx context.Context, name string, cmd Command, stdout, stderr *tap) (Result, error) {
 	nonce := newNonce()
+	return c.passOn(ctx, call{argv: execArgs(name, nonce, cmd), limit: cmd.limit()}, cmd, nonce, stdout, stderr)
+}
+
+// passOn runs k, which has the wrapper of nonce around cmd, with its output to stdout and stderr.
+func (c *Client) passOn(ctx context.Context, k call, cmd Command, nonce string, stdout, stderr *tap) (Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stdout.broken, stderr.broken = cancel, cancel
 	filter := wrapper.NewFilter(stderr, nonce)
-	o, err := c.start(ctx, call{argv: execArgs(name, nonce, cmd), limit: cmd.limit(), stdout: stdout, stderr: filter})
-	broken := filter.Close()
+	k.stdout, k.stderr = stdout, filter
+	o, err := c.start(ctx, k)
+	_ = filter.Close() // stderr keeps its error
 	o.stderr = stderr.tail
 	code, reported := filter.Code()
 	res, err := cmd.ended(o, err, code, reported)
-	if err == nil && broken != nil {
-		err = fmt.Errorf("passing on what ran in %q: %w", name, broken)
+	if broken := errors.Join(stdout.err, stderr.err); broken != nil {
+		return res, fmt.Errorf("passing on the output: %w", broken)
 	}
-	return res, err
+	return res, withoutMark(err, stderr.tail)
 }
 
 // tailSize is how much of a stream that is passed on is kept, for the error message in it.
@@ -44,6 +54,9 @@ type tap struct {
 	w    io.Writer // nil discards
 	n    int64
 	tail []byte
+	err  error // of w, the first one
+
+	broken func() // called at it
 }
 
 func (t *tap) Write(p []byte) (int, error) {
@@ -55,5 +68,10 @@ func (t *tap) Write(p []byte) (int, error) {
 	if t.w == nil {
 		return len(p), nil
 	}
-	return t.w.Write(p)
+	n, err := t.w.Write(p)
+	if err != nil && t.err == nil {
+		t.err = err
+		t.broken()
+	}
+	return n, err
 }
