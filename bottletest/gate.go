@@ -2,7 +2,6 @@ package bottletest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,16 +18,8 @@ func (l *launch) bringAgent(ctx context.Context) error {
 
 // passGate looks at the walls from inside before anybody else may be inside.
 func (l *launch) passGate(ctx context.Context) error {
-	rep, err := l.withCanary(ctx, func(site probes.Site) (probes.Report, error) {
-		if err := l.reach(ctx, site.Allowed); err != nil {
-			return probes.Report{}, err
-		}
-		return probes.Run(ctx, site, gateOptions, gateProbes...)
-	})
+	rep, err := l.ProbeWith(ctx, gateOptions, gateProbes...)
 	l.gate = rep
-	if errors.Is(err, errNoBridge) {
-		return err
-	}
 	if err == nil && rep.ExitCode() == 0 {
 		return nil
 	}

@@ -26,10 +26,10 @@ type Client struct {
 	// broken on purpose, to see that somebody notices: the Client goes on to believe what it asked for.
 	Rewrite func(args []string) []string
 
-	mu         sync.Mutex
-	path       string
-	version    *Version
-	restricted map[string]bool // machines created here with a policy
+	mu       sync.Mutex
+	path     string
+	version  *Version
+	machines map[string]*memory
 }
 
 const defaultGrace = 10 * time.Second
@@ -104,20 +104,4 @@ func (c *Client) logf(format string, args ...any) {
 	if c.Logf != nil {
 		c.Logf(format, args...)
 	}
-}
-
-// remember notes whether name was created with a policy; policed asks for it.
-func (c *Client) remember(name string, policy bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.restricted == nil {
-		c.restricted = map[string]bool{}
-	}
-	c.restricted[name] = policy
-}
-
-func (c *Client) policed(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.restricted[name]
 }

@@ -36,8 +36,12 @@ type CreateOptions struct {
 
 // Create makes a machine, and does not start it. The name holds letters, digits, '-' and '_', at most 128 of them.
 //
-// ErrExists: there is one of that name. ErrPolicy: this release would not enforce o.Network, and below 1.8.0 not even say so when
-// it is used with From. ErrUnsupported: an option this release has not. Both of the latter, and ErrInvalid, before anything is made.
+// ErrExists: there is one of that name. ErrPolicy: this release would not take o.Network. ErrUnsupported: an option this release has
+// not. Both of the latter, and ErrInvalid, before anything is made.
+//
+// A policy with From is dropped by the command line below 1.8.0, without a word. There the machine is made by smolvm's HTTP API, from a
+// server that is started for this one call on a socket nobody else can reach, and ends with it; ErrPolicy if that fails, and then no
+// machine is left.
 func (c *Client) Create(ctx context.Context, name string, o CreateOptions) error {
 	if err := o.check(name); err != nil {
 		return fmt.Errorf("creating %q: %w", name, err)
@@ -54,10 +58,16 @@ func (c *Client) Create(ctx context.Context, name string, o CreateOptions) error
 			return fmt.Errorf("creating %q: %w: pack: %w", name, ErrInvalid, err)
 		}
 	}
-	if _, err = c.run(ctx, call{argv: createArgs(v, name, o), limit: createLimit, apart: true}); err != nil {
+	how := KnownFlag
+	if o.needsAPI(v) {
+		how, err = c.createByAPI(ctx, v, name, o)
+	} else {
+		_, err = c.run(ctx, call{argv: createArgs(v, name, o), limit: createLimit, apart: true})
+	}
+	if err != nil {
 		return err
 	}
-	c.remember(name, o.Network.restricted())
+	c.remember(name, o, how)
 	return nil
 }
 
@@ -89,8 +99,8 @@ func (o CreateOptions) check(name string) error {
 // checkRelease refuses what release v would drop without a word, or fail on when it is too late.
 func (o CreateOptions) checkRelease(v Version) error {
 	switch {
-	case o.From != "" && o.Network.restricted() && !v.has(fromKeepsPolicy):
-		return fmt.Errorf("%w: smolvm %s drops the policy of a machine made from a pack; %s does not", ErrPolicy, v, features[fromKeepsPolicy].since)
+	case o.needsAPI(v) && len(o.Init) > 0:
+		return fmt.Errorf("%w: init commands of a machine from a pack with a policy: %s takes them, this is %s", ErrUnsupported, features[fromKeepsPolicy].since, v)
 	case o.From != "" && o.Workdir != "" && !v.has(fromKeepsPolicy):
 		return fmt.Errorf("%w: smolvm %s drops the working directory of a machine made from a pack", ErrUnsupported, v)
 	case len(o.Labels) > 0 && !v.has(labels):

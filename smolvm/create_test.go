@@ -54,8 +54,8 @@ func TestCreateByRelease(t *testing.T) {
 		refused map[string]error
 		taken   []string
 	}{
-		"pack and policy": {CreateOptions{From: "/p", Network: policy},
-			map[string]error{"0.8.0": ErrPolicy, "1.7.7": ErrPolicy}, []string{"1.8.0", "1.9.3"}},
+		"pack and policy":         {CreateOptions{From: "/p", Network: policy}, nil, []string{"1.8.0", "1.9.3"}},
+		"pack, policy and init":   {CreateOptions{From: "/p", Network: policy, Init: []string{"true"}}, map[string]error{"1.7.7": ErrUnsupported}, []string{"1.8.0"}},
 		"pack without a policy":   {CreateOptions{From: "/p", Network: Network{Enabled: true}}, nil, []string{"0.8.0"}},
 		"pack and workdir":        {CreateOptions{From: "/p", Workdir: "/w"}, map[string]error{"0.8.0": ErrUnsupported}, []string{"1.8.0"}},
 		"tsi and policy":          {CreateOptions{Network: tsi}, map[string]error{"1.1.3": ErrPolicy, "1.9.3": ErrPolicy}, []string{"0.8.0", "1.1.2"}},
@@ -106,6 +106,22 @@ func TestCreateInvalid(t *testing.T) {
 		"CIDR, IPv4 in IPv6":    allow(netip.PrefixFrom(netip.MustParseAddr("::ffff:10.0.0.1"), 128)),
 		"CIDR too long for it":  allow(netip.PrefixFrom(netip.MustParseAddr("10.0.0.1"), 33)),
 		"IPv6 CIDR, host bits":  allow(netip.MustParsePrefix("fd00::1/64")),
+		"host with a scheme":    {Network: Network{AllowHosts: []string{"https://a"}}},
+		"host with a port":      {Network: Network{AllowHosts: []string{"a:443"}}},
+		"host like a flag":      {Network: Network{AllowHosts: []string{"-a"}}},
+		"empty host":            {Network: Network{AllowHosts: []string{""}}},
+		"host too long":         {Network: Network{AllowHosts: []string{strings.Repeat("a.", 127)}}},
+		"port 0":                {Ports: []Port{{0, 80}}},
+		"guest port 0":          {Ports: []Port{{80, 0}}},
+		"host port twice":       {Ports: []Port{{80, 80}, {80, 81}}},
+		"relative volume":       {Volumes: []Volume{{Host: "a", Guest: "/a"}}},
+		"volume in a colon":     {Volumes: []Volume{{Host: "/a:b", Guest: "/a"}}},
+		"volume on a colon":     {Volumes: []Volume{{Host: "/a", Guest: "/a:b"}}},
+		"volume that climbs":    {Volumes: []Volume{{Host: "/a", Guest: "/../a"}}},
+		"volume not UTF-8":      {Volumes: []Volume{{Host: "/\xff", Guest: "/a"}}},
+		"empty init":            {Init: []string{""}},
+		"init like a flag":      {Init: []string{"--net"}},
+		"init with NUL":         {Init: []string{"a\x00"}},
 		"second CIDR is broken": {Network: Network{AllowCIDRs: []netip.Prefix{policy.AllowCIDRs[0], {}}}},
 	} {
 		c, fake := scripted(t, "1.9.3")
@@ -118,13 +134,15 @@ func TestCreateInvalid(t *testing.T) {
 	}
 }
 
+func errOf[T any](_ T, err error) error { return err }
+
 func TestNames(t *testing.T) {
 	for _, good := range []string{"a", "A1", "9", "bottle-smoke-1a2b", "a_b", "a-b-c", strings.Repeat("x", 128)} {
 		if err := checkName(good); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"", "-a", "_a", "a-", "a--b", "a b", "a.b", "a:b", "a/b", "é", "a\x00", "a\n", strings.Repeat("x", 129)} {
+	for _, bad := range []string{"-", "-a", "_a", "a-", "a--b", "a b", "a.b", "a:b", "a/b", "é", "a\x00", "a\n", strings.Repeat("x", 129)} {
 		c, fake := scripted(t, "1.9.3")
 		ctx := t.Context()
 		_, execErr := c.Exec(ctx, bad, Command{Argv: []string{"true"}})
@@ -132,6 +150,11 @@ func TestNames(t *testing.T) {
 		for _, err := range []error{
 			c.Create(ctx, bad, CreateOptions{}), c.Start(ctx, bad), c.Stop(ctx, bad), c.Delete(ctx, bad), execErr, statusErr,
 			c.CopyTo(ctx, bad, "/dev/null", "/x", 0), c.CopyFrom(ctx, bad, "/x", "x"),
+			c.CopyDirTo(ctx, bad, "/", "/x"), c.CopyDirFrom(ctx, bad, "/x", "x", DirLimits{}),
+			c.Update(ctx, bad, UpdateOptions{CPUs: 1}), errOf(c.DataDir(ctx, bad)), errOf(c.Images(ctx, bad)), errOf(c.Denials(ctx, bad)),
+			errOf(c.Prune(ctx, bad, PruneOptions{})), errOf(c.EffectivePolicy(ctx, bad)), errOf(c.PackCreate(ctx, PackOptions{FromMachine: bad, Output: "x"})),
+			errOf(c.ExecStream(ctx, bad, Command{Argv: []string{"true"}}, nil, nil)), errOf(c.ExecDetached(ctx, bad, Command{Argv: []string{"true"}})),
+			errOf(c.ExecInteractive(ctx, bad, Command{Argv: []string{"true"}}, Terminal{})),
 		} {
 			if wantIs(t, err, ErrInvalid); t.Failed() {
 				t.Fatalf("name %q", bad)

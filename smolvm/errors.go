@@ -30,6 +30,8 @@ var (
 	ErrUsage = errors.New("smolvm does not understand the command line")
 	// ErrOutputLimit: a command printed more than 64 MiB on one stream and was ended for it.
 	ErrOutputLimit = errors.New("too much output")
+	// ErrUnsafe: the guest sent what is not taken from it: a link, a path that leads elsewhere, too much.
+	ErrUnsafe = errors.New("refused from the guest")
 	// ErrPolicy: this release cannot hold the egress policy asked for. Said by smolvm, or by the client where smolvm would drop the
 	// policy without a word.
 	ErrPolicy = errors.New("the egress policy cannot be held")
@@ -122,7 +124,7 @@ var textClasses = []struct {
 	{regexp.MustCompile(`\bvm not found: |\bmachine '[^']*' not found`), ErrNotFound},
 	{regexp.MustCompile(`\bmachine '[^']*' already exists`), ErrExists},
 	{regexp.MustCompile(`another process is already starting`), ErrBusy},
-	{regexp.MustCompile(`database (table )?is locked`), ErrBusy},
+	{regexp.MustCompile(`database (table )?is locked|configure pragmas: .*\blocked`), errLocked},
 	{regexp.MustCompile(`load config\.json|trailing garbage`), errRaced},
 	{regexp.MustCompile(`\bmachine '[^']*' is not running`), ErrNotRunning},
 	{regexp.MustCompile(`\binvalid vm state: `), ErrState},
@@ -142,6 +144,11 @@ func classify(code int, stderr string) error {
 	if code == 0 || !ok {
 		return nil
 	}
+	return classifyText(said)
+}
+
+// classifyText says what a message of smolvm's means; nil when it is none of the sentinels.
+func classifyText(said string) error {
 	for _, c := range textClasses {
 		if c.text.MatchString(said) {
 			return c.err

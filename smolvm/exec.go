@@ -59,22 +59,36 @@ func (c *Client) Exec(ctx context.Context, name string, cmd Command) (Result, er
 	return c.execAgain(ctx, name, func() (Result, error) { return c.execOnce(ctx, name, cmd) }, func() bool { return true })
 }
 
-// execAgain runs once, and a second time if the command was lost at once and may be repeated.
+// execAgain waits for its turn in the machine and calls once, and again where the command did not come to run: a second time when it was
+// lost at once, and as often as for any call when the database was locked. repeatable says no once something was passed on.
 func (c *Client) execAgain(ctx context.Context, name string, once func() (Result, error), repeatable func() bool) (Result, error) {
-	res, err := once()
-	why := lost(err)
-	if why == "" || !repeatable() {
-		return res, err
+	v, err := c.release(ctx)
+	if err != nil {
+		return Result{}, err
 	}
-	c.logf("%s: once more after %s", name, why)
-	select {
-	case <-ctx.Done():
-		return res, err
-	case <-time.After(retryPause):
+	leave, err := c.enter(ctx, v, name)
+	if err != nil {
+		return Result{}, fmt.Errorf("running in %q: %w", name, err)
 	}
-	res, err = once()
-	res.Retries = []string{why}
-	return res, err
+	defer leave()
+	var retries []string
+	for pause, raced := lockedPause, false; ; pause *= 2 {
+		res, err := once()
+		res.Retries = retries
+		why := lost(err)
+		locked := errors.Is(err, errLocked)
+		if why == "" || !repeatable() || raced && !locked || len(retries) == lockedTries-1 {
+			return res, err
+		}
+		if !locked {
+			raced, pause = true, retryPause
+		}
+		c.logf("%s: once more after %s", name, why)
+		if !pauseFor(ctx, jitter(pause)) {
+			return res, err
+		}
+		retries = append(retries, why)
+	}
 }
 
 func (cmd Command) check(name string) error {
@@ -143,7 +157,7 @@ var errKilledAtOnce = fmt.Errorf("%w: killed at once", errNoReport)
 
 // lost says why a failed attempt may be repeated; "" when it may not.
 func lost(err error) string {
-	for _, class := range []error{errRaced, errKilledAtOnce} {
+	for _, class := range []error{errRaced, errKilledAtOnce, errLocked} {
 		if e := (*Error)(nil); errors.As(err, &e) && errors.Is(err, class) {
 			return fmt.Sprintf("exit %d: %s", e.ExitCode, e.Err)
 		}

@@ -270,7 +270,7 @@ func TestCancelInterruptsThenKills(t *testing.T) {
 	}{{"killed", c.Grace}, {"interrupted", 0}} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		began := time.Now()
-		err := c.Start(ctx, "m")
+		err := c.Stop(ctx, "m")
 		cancel()
 		wantIs(t, err, context.DeadlineExceeded)
 		took := time.Since(began) - 200*time.Millisecond

@@ -12,6 +12,7 @@ func (c *Client) Stop(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	c.setPrimed(name, false)
 	_, err := c.run(ctx, call{argv: stopArgs(name), limit: stopLimit, apart: true})
 	return unlessGone(err)
 }
@@ -32,10 +33,16 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 		}
 	}
 	out, err := c.run(ctx, call{argv: deleteArgs(v, name), limit: deleteLimit, apart: true})
-	if err != nil || v.has(deleteConfirms) {
-		return unlessGone(err)
+	switch {
+	case unlessGone(err) != nil:
+		return err
+	case err == nil && !v.has(deleteConfirms):
+		if err := c.confirmGone(ctx, name, out); err != nil {
+			return err
+		}
 	}
-	return c.confirmGone(ctx, name, out)
+	c.forget(name)
+	return nil
 }
 
 // confirmGone lists instead of asking for the status: that would make a directory for a machine that is not there.

@@ -3,6 +3,7 @@ package smolvm
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -48,9 +49,16 @@ func TestStartsBelowTakeTurns(t *testing.T) {
 }
 
 func TestStartWaitingEndsWithContext(t *testing.T) {
-	startGate <- struct{}{}
-	defer func() { <-startGate }()
 	c, fake := scripted(t, "0.8.0")
+	key, err := c.rootfsKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := takeTurn(t.Context(), "start", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
 	if _, err := c.Version(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +92,7 @@ func TestDelete(t *testing.T) {
 	there := smolvmtest.Reply{Stdout: `[{"name":"m","state":"stopped"}]`}
 	other := smolvmtest.Reply{Stdout: `[{"name":"m2","state":"stopped"}]`}
 	ok, gone := smolvmtest.Reply{}, failing("vm not found: m")
+	locked := slices.Repeat([]smolvmtest.Reply{failing("database operation failed: database is locked")}, lockedTries)
 	const stop, oldDelete, newDelete, list = "machine stop --name m", "machine delete -f m", "machine delete --name m -f", "machine ls --json"
 	for name, row := range map[string]struct {
 		release string
@@ -97,11 +106,11 @@ func TestDelete(t *testing.T) {
 		"1.0.1":                        {"1.0.1", []smolvmtest.Reply{ok, other}, nil, []string{oldDelete, list}},
 		"1.0.2":                        {"1.0.2", []smolvmtest.Reply{ok, none}, nil, []string{newDelete, list}},
 		"1.7.1 says so and does not":   {"1.7.1", []smolvmtest.Reply{ok, there}, ErrState, []string{newDelete, list}},
-		"1.7.1 cannot make sure":       {"1.7.1", []smolvmtest.Reply{ok, failing("database is locked")}, ErrBusy, []string{newDelete, list}},
+		"1.7.1 cannot make sure":       {"1.7.1", append([]smolvmtest.Reply{ok}, locked...), ErrBusy, append([]string{newDelete}, slices.Repeat([]string{list}, lockedTries)...)},
 		"1.7.2":                        {"1.7.2", []smolvmtest.Reply{ok}, nil, []string{newDelete}},
 		"1.9.3 unknown":                {"1.9.3", []smolvmtest.Reply{gone}, nil, []string{newDelete}},
 		"1.9.3 the process lives on":   {"1.9.3", []smolvmtest.Reply{failing("agent operation failed: delete: x")}, errAny, []string{newDelete}},
-		"1.9.3 the database is in use": {"1.9.3", []smolvmtest.Reply{failing("database operation failed: database is locked")}, ErrBusy, []string{newDelete}},
+		"1.9.3 the database is in use": {"1.9.3", locked, ErrBusy, slices.Repeat([]string{newDelete}, lockedTries)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, fake := scripted(t, row.release, row.replies...)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -20,8 +21,11 @@ type call struct {
 	env   []string // besides what every call gets
 	dir   string   // "" is the caller's
 	limit time.Duration
+	stdin io.Reader // nil is /dev/null
 	// stdout and stderr get what smolvm prints while it runs; nil is kept for the outcome.
 	stdout, stderr io.Writer
+	// terminal is handed to smolvm in place of stdin and stdout, as the file it is.
+	terminal *terminal
 	// apart puts smolvm in a process group of its own, so that Ctrl-C in a terminal reaches this program only, which cancels in its
 	// own order: an interrupt in the middle of `machine start` leaves a VM that nothing lists.
 	apart bool
@@ -40,12 +44,15 @@ func (o outcome) failure(err error) *Error {
 	return &Error{Argv: o.argv, ExitCode: o.exit, Stderr: string(o.stderr), Err: err}
 }
 
-// run is start, and takes every exit code but 0 for a failure.
-func (c *Client) run(ctx context.Context, k call) (outcome, error) {
-	o, err := c.start(ctx, k)
-	if err == nil && o.exit != 0 {
-		err = o.failure(classify(o.exit, string(o.stderr)))
-	}
+// run is start, takes every exit code but 0 for a failure, and tries again when the database was locked.
+func (c *Client) run(ctx context.Context, k call) (o outcome, err error) {
+	err = c.again(ctx, strings.Join(k.argv[:min(len(k.argv), 2)], " "), func() error {
+		o, err = c.start(ctx, k)
+		if err == nil && o.exit != 0 {
+			err = o.failure(classify(o.exit, string(o.stderr)))
+		}
+		return err
+	})
 	return o, err
 }
 
@@ -71,6 +78,9 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	full := func() { end(ErrOutputLimit) }
 	stdout, stderr := &capture{full: full}, &capture{full: full}
 	cmd.Stdout, cmd.Stderr = piped(k.stdout, stdout), piped(k.stderr, stderr)
+	if err := feed(cmd, k); err != nil {
+		return outcome{argv: cmd.Args, exit: -1}, err
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = cmp.Or(c.Grace, defaultGrace)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: k.apart}
@@ -104,6 +114,27 @@ func piped(w io.Writer, instead *capture) io.Writer {
 		return instead
 	}
 	return struct{ io.Writer }{w}
+}
+
+// feed gives cmd its stdin. What is no file goes through a pipe that nobody waits for: a reader may block when the command has ended.
+func feed(cmd *exec.Cmd, k call) error {
+	file, ok := k.stdin.(*os.File)
+	switch {
+	case k.terminal != nil:
+		cmd.Stdin, cmd.Stdout = k.terminal.in, k.terminal.out
+	case ok:
+		cmd.Stdin = file
+	case k.stdin != nil:
+		pipe, err := cmd.StdinPipe()
+		if err != nil {
+			return err
+		}
+		go func() {
+			_, _ = io.Copy(pipe, k.stdin) // a command that does not read to the end is no failure
+			_ = pipe.Close()
+		}()
+	}
+	return nil
 }
 
 // ending is why the process came to no exit of its own; nil when it did.

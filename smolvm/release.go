@@ -19,6 +19,15 @@ const (
 	fromKeepsPolicy
 	labels
 	copyMode
+	execDetach
+	execJoins
+	denialLog
+	updatePolicy
+	gatewayIsHost
+	tsiFloor
+	resolverOfHost
+	fleetFloor
+	serveStrict
 	featureCount
 )
 
@@ -57,6 +66,24 @@ var features = [featureCount]span{
 		source: "v1.8.0: --label on create and labels in the JSON"},
 	copyMode: {since: release(1, 9, 0),
 		source: "v1.9.0 (#997): cp --mode, and uploads are where the workload sees them; before, 0644 and to be checked"},
+	execDetach: {since: release(1, 3, 0),
+		source: "v1.3.0: exec -d prints a PID and returns"},
+	execJoins: {since: release(1, 4, 1),
+		source: "v1.4.1 (#542): execs join a container that keeps running; before, they share one bundle's config.json (v0.8.0 storage.rs; #199, #216)"},
+	denialLog: {since: release(1, 8, 1),
+		source: "v1.8.1: machine egress-events [--json]"},
+	updatePolicy: {since: release(1, 10, 0),
+		source: "#1299, later than v1.9.3: update --allow-cidr and its kin; the exact first release was not established"},
+	gatewayIsHost: {since: release(1, 7, 2),
+		source: "v1.7.2 (#784): the gateway's address on virtio-net is the host's loopback"},
+	tsiFloor: {since: release(1, 3, 3),
+		source: "v1.3.3 (#510): a floor in libkrun for TSI"},
+	resolverOfHost: {since: release(0, 8, 1),
+		source: "v0.8.1 data/network.rs: a TSI policy lets the host's resolver through; v0.8.0 ensure_dns_in_cidrs: 1.1.1.1"},
+	fleetFloor: {since: release(1, 1, 3), before: release(1, 3, 9),
+		source: "v1.1.3 egress.rs: SMOLVM_PUBLISH_ADDR turns the floor strict and only SMOLVM_EGRESS_ALLOW_PRIVATE=1 undoes it, to no floor at all"},
+	serveStrict: {since: release(1, 3, 9),
+		source: "v1.3.9 serve.rs: serve start sets SMOLVM_EGRESS_FLOOR=strict unless the variable is set"},
 }
 
 func release(major, minor, patch int) Version {

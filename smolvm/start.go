@@ -2,6 +2,7 @@ package smolvm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -26,10 +27,6 @@ func (o StartOptions) checkRelease(v Version) error {
 	return nil
 }
 
-// startGate lets one start through at a time where parallel ones get in each other's way. It is the process's, since the rootfs that
-// they share belongs to the user and not to a Client; against other processes it does not help.
-var startGate = make(chan struct{}, 1)
-
 // Start is StartWith without options.
 func (c *Client) Start(ctx context.Context, name string) error {
 	return c.StartWith(ctx, name, StartOptions{})
@@ -39,8 +36,9 @@ func (c *Client) Start(ctx context.Context, name string) error {
 // started with.
 //
 // ErrNotFound, ErrBoot (smolvm gives the guest 30 s), ErrBusy (another process is starting it), ErrNoHypervisor. Below 1.2.5 starts
-// of this process wait for each other. When ctx ends, smolvm is interrupted, and releases below 1.5.0 can then leave a VM behind:
-// Stop and Delete are still to be called.
+// of this user wait for each other. When ctx ends, smolvm is interrupted, then told to stop the machine, and the VM's process is looked
+// for and ended, which takes up to a minute more: an interrupted start of many releases leaves a VM that nothing lists (v0.8.0
+// process.rs). An error says so if that process could not be ended. Delete is still to be called.
 func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -53,13 +51,21 @@ func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) err
 		return fmt.Errorf("starting %q: %w", name, err)
 	}
 	if !v.has(readyPerMachine) {
-		select {
-		case startGate <- struct{}{}:
-			defer func() { <-startGate }()
-		case <-ctx.Done():
-			return fmt.Errorf("starting %q: waiting for another start: %w", name, over(ctx))
+		key, err := c.rootfsKey()
+		if err != nil {
+			return err
 		}
+		done, err := takeTurn(ctx, "start", key)
+		if err != nil {
+			return fmt.Errorf("starting %q: %w", name, err)
+		}
+		defer done()
 	}
-	_, err = c.run(ctx, call{argv: startArgs(name), env: startEnv(v, c.policed(name), o), limit: startLimit, apart: true})
+	c.setPrimed(name, false)
+	restricted := c.known(name).network.restricted()
+	_, err = c.run(ctx, call{argv: startArgs(name), env: startEnv(v, restricted, o), limit: startLimit, apart: true})
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(err, c.abandon(ctx, name))
+	}
 	return err
 }
