@@ -31,6 +31,11 @@ func TestStartsBelowTakeTurns(t *testing.T) {
 			reply := smolvmtest.Reply{Delay: delay}
 			a, _ := scripted(t, release, reply)
 			b, _ := scripted(t, release, reply)
+			for _, c := range []*Client{a, b} {
+				if _, err := c.Version(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
 			began := time.Now()
 			var wg sync.WaitGroup
 			for _, c := range []*Client{a, b} {
