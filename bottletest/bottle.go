@@ -52,6 +52,9 @@ func (b *Bottle) ExecCommand(ctx context.Context, cmd smolvm.Command) (smolvm.Re
 		return smolvm.Result{}, ErrClosed
 	}
 	cmd.Env = append(append([]string(nil), b.plan.GuestEnv...), cmd.Env...)
+	if cmd.Waiter == "" {
+		cmd.Waiter = agentPath
+	}
 	return b.engine.client.Exec(ctx, b.plan.Machine, cmd)
 }
 

@@ -156,7 +156,7 @@ func (b *Bottle) runAgent(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, err
 	}
 	// Without the proxy variables: the agent dials by itself, and what it dials is the question.
-	res, err := b.engine.client.Exec(ctx, b.plan.Machine, smolvm.Command{Argv: []string{agentPath, guest}, Timeout: agentLimit})
+	res, err := b.engine.client.Exec(ctx, b.plan.Machine, smolvm.Command{Argv: []string{agentPath, guest}, Timeout: agentLimit, Waiter: agentPath})
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func execArgs(name, nonce string, cmd Command) []string {
 		argv = append(argv, "--timeout", humantime(cmd.Timeout))
 	}
 	argv = append(argv, "--")
-	return append(argv, wrapper.Wrap(nonce, cmd.Argv)...)
+	return append(argv, wrapper.By(cmd.Waiter, nonce, cmd.Argv)...)
 }
 
 // interactiveArgs needs no --stream: -i is as live, and honours --timeout in every release.

@@ -33,6 +33,7 @@ var (
 	everythingPrune = PruneOptions{All: true, DryRun: true}
 	everythingExec  = Command{
 		Argv: []string{"sh", "-c", "echo \"$1\"", "--", "--name", "x y", ""}, Env: []string{"A=1", "B=--"}, Dir: "/tmp", Timeout: 1500 * time.Millisecond,
+		Waiter: "/.bottle/agent",
 	}
 )
 

@@ -13,7 +13,7 @@ import (
 
 // A Command is a program to run in a guest.
 type Command struct {
-	// Argv is the program and its arguments, verbatim: no shell reads them. The guest needs a `sh`, which reports the exit code.
+	// Argv is the program and its arguments, verbatim: no shell reads them. The guest needs a `sh` or Waiter, which reports the exit code.
 	Argv []string
 	// Env holds KEY=VALUE, over the machine's own and the image's. A value has 32 KiB at most.
 	Env []string
@@ -21,6 +21,9 @@ type Command struct {
 	Dir string
 	// Timeout ends the command in the guest; 0 is none. It counts in whole milliseconds, rounded up.
 	Timeout time.Duration
+	// Waiter is the absolute path of a program in the guest that runs Argv and reports its end, called as `Waiter run NONCE ARGV...`
+	// (bottle-agent is one); "" has the guest's sh do it, which every guest has and which costs more than a short command.
+	Waiter string
 }
 
 // A Result is a command that ended. Its standard input was empty.
@@ -106,6 +109,11 @@ func (cmd Command) check(name string) error {
 			return err
 		}
 	}
+	if cmd.Waiter != "" {
+		if err := checkGuestPath(cmd.Waiter); err != nil {
+			return err
+		}
+	}
 	return checkEnv(cmd.Env)
 }
 
@@ -116,7 +124,7 @@ func (cmd Command) limit() time.Duration {
 	return cmd.Timeout + clientMargin
 }
 
-func newNonce() string { return "smolvm-" + rand.Text() }
+func newNonce() string { return wrapper.NoncePrefix + rand.Text() }
 
 func (c *Client) execOnce(ctx context.Context, name string, cmd Command) (Result, error) {
 	nonce := newNonce()

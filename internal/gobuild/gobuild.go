@@ -69,7 +69,7 @@ func Binary(ctx context.Context, t Target) (string, error) {
 // build writes bin atomically: whoever finds the file finds it whole.
 func build(ctx context.Context, root string, t Target, bin string) error {
 	tmp := bin + ".new"
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", tmp, "./cmd/"+t.Command)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+ldflags(t), "-o", tmp, "./cmd/"+t.Command)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.GOOS, "GOARCH="+t.GOARCH, "GOWORK=off", "GOFLAGS=-mod=readonly")
 	out, err := cmd.CombinedOutput()
@@ -83,6 +83,15 @@ func build(ctx context.Context, root string, t Target, bin string) error {
 		return fmt.Errorf("gobuild: %w", err)
 	}
 	return nil
+}
+
+// ldflags are the linker's. The agent has an entry point of its own, see probes/agent/waiter.
+func ldflags(t Target) string {
+	flags := "-s -w"
+	if t.Command == "bottle-agent" && t.GOOS == "linux" && (t.GOARCH == "amd64" || t.GOARCH == "arm64") {
+		flags += " -E=bottle.internal/probes/agent/waiter.start"
+	}
+	return flags
 }
 
 // ModuleDir is the directory of this module's sources: where the compiler saw this file, or, in a binary built with

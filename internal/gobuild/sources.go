@@ -17,7 +17,7 @@ const (
 	lockPoll = 20 * time.Millisecond
 )
 
-// sourceSum hashes everything a build reads below root: Go files but tests, go.mod and go.sum, and files that could be
+// sourceSum hashes everything a build reads below root: Go and assembly files but tests, go.mod and go.sum, and files that could be
 // embedded beside them. Directories that hold no package of the binaries are left out, so that editing a suite or a document
 // does not rebuild them.
 func sourceSum(root string) (string, error) {
@@ -60,5 +60,5 @@ func builds(rel string) bool {
 	if rel == "go.mod" || rel == "go.sum" {
 		return true
 	}
-	return strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") && filepath.Dir(rel) != "."
+	return strings.HasSuffix(rel, ".s") || strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") && filepath.Dir(rel) != "."
 }

@@ -37,7 +37,7 @@ func TestSumFollowsWhatABuildReads(t *testing.T) {
 		return m
 	}
 	want := tree(t, base)
-	for _, name := range []string{"a/a.go", "go.mod", "go.sum", "b/b.go"} {
+	for _, name := range []string{"a/a.go", "a/a.s", "go.mod", "go.sum", "b/b.go"} {
 		if tree(t, with(name, "changed")) == want {
 			t.Errorf("changing %s keeps the sum: a stale binary would be used", name)
 		}

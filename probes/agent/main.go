@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"bottle.internal/probes/agent/waiter"
 )
 
 // Exit codes of bottle-agent.
@@ -21,8 +23,12 @@ const (
 const requestTimeout = 10 * time.Second
 
 // Main is bottle-agent: it reads one request from the file named in args, or from stdin if there is none, and writes one
-// response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes.
+// response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes. With the
+// waiter's arguments it is the waiter instead.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if waiter.Is(args) {
+		return waiter.Main(args, stderr)
+	}
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
 	defer watchdog.Stop()
 	start := time.Now()

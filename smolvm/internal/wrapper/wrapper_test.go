@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bottle.internal/internal/gobuild"
 )
 
 const nonce = "smolvm-N"
@@ -64,7 +67,11 @@ func TestUnwrap(t *testing.T) {
 	if diff := cmp.Diff(argv, guest); !ok || gotNonce != nonce || diff != "" {
 		t.Errorf("%q, %t (-want +got):\n%s", gotNonce, ok, diff)
 	}
-	for _, other := range [][]string{nil, {"sh"}, {"sh", "-c", "true", "sh", nonce, "x"}, Wrap(nonce, nil)} {
+	gotNonce, guest, ok = Unwrap(By("/.bottle/agent", nonce, argv))
+	if diff := cmp.Diff(argv, guest); !ok || gotNonce != nonce || diff != "" {
+		t.Errorf("by a waiter: %q, %t (-want +got):\n%s", gotNonce, ok, diff)
+	}
+	for _, other := range [][]string{nil, {"/bin/x", "run", "job", "y"}, {"x", "run", nonce, "y"}, By("/.bottle/agent", nonce, nil), {"sh"}, {"sh", "-c", "true", "sh", nonce, "x"}, Wrap(nonce, nil)} {
 		if _, _, ok := Unwrap(other); ok {
 			t.Errorf("%q was unwrapped", other)
 		}
@@ -90,9 +97,21 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// The script in the shells at hand: what the command does is what is reported, and nothing else is on its streams.
+// waiterOf is path where it is no shell.
+func waiterOf(shell, path string) string {
+	if filepath.Base(shell) == "bottle-agent" {
+		return path
+	}
+	return ""
+}
+
+// The script in the shells at hand, and the waiter: what the command does is what is reported, and nothing else is on its streams.
 func TestScript(t *testing.T) {
-	for _, shell := range []string{"sh", "dash", "bash", "busybox"} {
+	agent, err := gobuild.Binary(t.Context(), gobuild.Target{Command: "bottle-agent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shell := range []string{"sh", "dash", "bash", "busybox", agent} {
 		path, err := exec.LookPath(shell)
 		if err != nil {
 			t.Logf("no %s here", shell)
@@ -113,7 +132,7 @@ func TestScript(t *testing.T) {
 			{[]string{"/etc/passwd"}, 126, "", "…"},
 			{[]string{"printf", `%s,`, `a\nb`, "$HOME", "", "x y"}, 0, `a\nb,$HOME,,x y,`, ""},
 		} {
-			wrapped := Wrap(nonce, row.argv)
+			wrapped := By(waiterOf(shell, path), nonce, row.argv)
 			args := wrapped[1:]
 			if shell == "busybox" {
 				args = wrapped
