@@ -22,11 +22,12 @@ type agent struct {
 	reaper   *reaper
 	slots    chan struct{}
 	doomed   atomic.Bool // the next exec dies with 137
+	config   initConfig
 	exit     func()
 }
 
 func newAgent(c initConfig, l net.Listener) *agent {
-	a := &agent{listener: l, reaper: newReaper(), slots: make(chan struct{}, maxCommands)}
+	a := &agent{listener: l, reaper: newReaper(), slots: make(chan struct{}, maxCommands), config: c}
 	a.doomed.Store(c.Faults.has(faultExec137Once))
 	a.exit = func() { unix.Exit(0) }
 	return a
@@ -66,12 +67,14 @@ func (a *agent) handle(conn *net.UnixConn) {
 	a.slots <- struct{}{}
 	defer func() { <-a.slots }()
 	switch {
+	case req.Op == opExec && a.config.Faults.has(faultExecHangs):
+		_, _ = conn.Read(make([]byte, 1)) // until the client gives up
 	case req.Op == opExec:
 		a.exec(conn, req)
 	case req.Op == opPut && len(files) == 1:
 		_ = send(conn, a.put(conn, req, files[0]))
 	case req.Op == opTake && len(files) == 1:
-		_ = send(conn, take(conn, req, files[0]))
+		_ = send(conn, a.take(conn, req, files[0]))
 	default:
 		_ = send(conn, reply{Error: "unknown request"})
 	}

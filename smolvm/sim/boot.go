@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +44,7 @@ type bootConfig struct {
 	Network     *vnet.Config `json:"network,omitempty"` // nil = lo only
 	Nameservers []string     `json:"nameservers,omitempty"`
 	DenialLog   bool         `json:"denial_log,omitempty"`
+	Leaked      []string     `json:"leaked,omitempty"` // start's environment, for faultEnvironment
 }
 
 // A bootReport is what a supervisor says when its machine is up, or why it is not.
@@ -53,6 +56,11 @@ type bootReport struct {
 // bootConfig captures what the environment of start says about the machine's whole life.
 func (s *session) bootConfig(m machine) (bootConfig, error) {
 	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults, DenialLog: s.DenialLog}
+	if s.faults.has(faultEnvironment) {
+		for _, key := range slices.Sorted(maps.Keys(s.env)) {
+			c.Leaked = append(c.Leaked, key+"="+s.env[key])
+		}
+	}
 	network, err := s.network(m.record, s.env)
 	if err != nil {
 		return c, err

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -87,7 +88,7 @@ func await(conn *net.UnixConn, pid int, done <-chan syscall.WaitStatus, timeout 
 
 // spawn starts the command in a session of its own, so that it can be killed with what it started.
 func (a *agent) spawn(req request, p *pipes) (int, <-chan syscall.WaitStatus, error) {
-	env := merged(append(append([]string{}, baseEnvironment...), req.Env...))
+	env := merged(slices.Concat(a.config.Leaked, baseEnvironment, req.Env))
 	dir := req.Dir
 	if dir == "" {
 		dir = "/"

@@ -19,7 +19,7 @@ func runDelete(s *session, _ grammar, a arguments) (int, error) {
 	}
 	if state := m.state(); s.DeleteStops && (state == stateRunning || state == stateUnreachable) {
 		s.say("Stopping machine '%s'...", name)
-		if err := m.halt(); err != nil {
+		if err := s.halt(m); err != nil {
 			return 0, err
 		}
 		if err := s.store().update(name, func(r *record) { r.State = stateStopped }); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -69,12 +70,23 @@ type execution struct {
 	tty  bool // the streams are one terminal
 }
 
+// replyGrace is how much longer than the command's timeout the client waits for the agent (smolvm v0.8.0 client.rs).
+const replyGrace = 5 * time.Second
+
+var errNoReply = agentError("vm exec", "receive response: %s", rustText(syscall.EAGAIN))
+
 func (e execution) run(req request) (int, error) {
+	if req.Timeout > 0 {
+		_ = e.conn.SetReadDeadline(time.Now().Add(req.Timeout + replyGrace))
+	}
 	if err := send(e.conn, req); err != nil {
 		return 0, agentError("vm exec", "%w", err)
 	}
 	var first reply
 	pipes, err := receive(e.conn, &first)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, errNoReply
+	}
 	if err != nil {
 		return 0, agentError("vm exec", "%w", err)
 	}
@@ -178,6 +190,9 @@ func (e execution) collect(out *bytes.Buffer, pipe *os.File) bool {
 func (e execution) finish(output *sync.WaitGroup) (reply, error) {
 	var last reply
 	_, err := receive(e.conn, &last)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return last, errNoReply
+	}
 	drained := make(chan struct{})
 	go func() { output.Wait(); close(drained) }()
 	if last.TimedOut || e.tty {

@@ -14,10 +14,31 @@ const (
 	faultAllowlistIgnored fault = "allowlist-ignored" // the policy is accepted and not enforced
 	faultExec137Once      fault = "exec-137-once"     // the first exec after each start dies with 137 and no output
 	faultNoNetwork        fault = "no-network"        // --net is accepted and the guest has lo only
+
+	faultStartHangs     fault = "start-hangs"      // the guest never becomes ready
+	faultStartFails     fault = "start-fails"      // the boot process dies
+	faultExecHangs      fault = "exec-hangs"       // the agent takes a command and does nothing
+	faultCopyTruncates  fault = "cp-truncates"     // half of a copied file arrives, and cp succeeds
+	faultListGarbage    fault = "ls-garbage"       // ls --json breaks off in the middle and succeeds
+	faultDeleteLeavesVM fault = "delete-leaves-vm" // stop and delete end no process and say they did
+	faultHostMount      fault = "host-mount"       // the host's root is at /mnt, read-only
+	faultEnvironment    fault = "env-leak"         // commands have the environment of start
+	faultHostname       fault = "hostname-leak"    // the guest's host name is the host's
 )
 
+// allFaults are what may be asked for, in the order in which they are listed.
+var allFaults = []fault{
+	faultAllowlistIgnored, faultExec137Once, faultNoNetwork,
+	faultStartHangs, faultStartFails, faultExecHangs, faultCopyTruncates, faultListGarbage, faultDeleteLeavesVM,
+	faultHostMount, faultEnvironment, faultHostname,
+}
+
 func knownFaults() []string {
-	return []string{string(faultAllowlistIgnored), string(faultExec137Once), string(faultNoNetwork)}
+	var out []string
+	for _, f := range allFaults {
+		out = append(out, string(f))
+	}
+	return out
 }
 
 type faults []fault

@@ -11,7 +11,7 @@ import (
 
 func TestUnknownFaultAndReleaseAreErrors(t *testing.T) {
 	for _, c := range []struct{ env, want string }{
-		{"SMOLVM_SIM_FAULTS=no-nework", "Error: config operation failed: SMOLVM_SIM_FAULTS: unknown fault 'no-nework' (known: allowlist-ignored, exec-137-once, no-network)\n"},
+		{"SMOLVM_SIM_FAULTS=no-nework", "Error: config operation failed: SMOLVM_SIM_FAULTS: unknown fault 'no-nework' (known: " + strings.Join(knownFaults(), ", ") + ")\n"},
 		{"SMOLVM_SIM_VERSION=0.7.2", "Error: config operation failed: SMOLVM_SIM_VERSION: '0.7.2' is not a simulated release (known: " + strings.Join(simulated, ", ") + ")\n"},
 	} {
 		for _, args := range [][]string{{"--version"}, {"machine", "ls"}} {

@@ -50,11 +50,20 @@ func (h helper) run() error {
 	if err := h.network(config.Network); err != nil {
 		return err
 	}
+	host, err := hostTree(config.Faults)
+	if err != nil {
+		return err
+	}
 	if err := prepareDisk(); err != nil {
 		return err
 	}
 	if err := assemble(); err != nil {
 		return err
+	}
+	if host != nil {
+		if err := mountHost(*host); err != nil {
+			return err
+		}
 	}
 	pid, err := startInit()
 	if err != nil {
@@ -159,6 +168,33 @@ func bindHost(root int) error {
 		}
 	}
 	return nil
+}
+
+// hostTree is the host's root with all that is mounted in it, for faultHostMount; nil without.
+func hostTree(f faults) (*detached, error) {
+	if !f.has(faultHostMount) {
+		return nil, nil
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return nil, namespaceError(fmt.Errorf("clone the host's root: %w", err))
+	}
+	readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
+	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &readOnly); err != nil {
+		_ = unix.Close(fd)
+		return nil, namespaceError(fmt.Errorf("make the host's root read-only: %w", err))
+	}
+	return &detached{fd}, nil
+}
+
+// mountHost puts the host's root at the guest's /mnt.
+func mountHost(tree detached) error {
+	root, err := unix.Open(stagingRoot, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	return tree.attach(root, "mnt")
 }
 
 // startInit starts pid 1 of the guest, which this process's end hands over to the supervisor.

@@ -81,6 +81,9 @@ type helperReport struct {
 }
 
 func (b *booter) boot() error {
+	if b.Faults.has(faultStartFails) {
+		return errors.New("kernel panic: SMOLVM_SIM_FAULTS=" + string(faultStartFails))
+	}
 	// What the helper leaves behind, pid 1, becomes this process's child.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
@@ -194,11 +197,15 @@ type initConfig struct {
 	Nameservers []string `json:"nameservers,omitempty"`
 	Network     bool     `json:"network"`
 	Faults      faults   `json:"faults,omitempty"`
+	Leaked      []string `json:"leaked,omitempty"`
 }
 
 // awaitInit hands pid 1 its configuration and waits until it serves, then says so to the command that started us.
 func (b *booter) awaitInit() error {
-	config := initConfig{Hostname: b.Machine, Nameservers: b.Nameservers, Network: b.Network != nil, Faults: b.Faults}
+	config := initConfig{Hostname: b.Machine, Nameservers: b.Nameservers, Network: b.Network != nil, Faults: b.Faults, Leaked: b.Leaked}
+	if b.Faults.has(faultHostname) {
+		config.Hostname, _ = os.Hostname()
+	}
 	if err := send(b.control, config); err != nil {
 		return err
 	}
@@ -215,6 +222,9 @@ func (b *booter) awaitInit() error {
 	if err := b.control.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
+	if b.Faults.has(faultStartHangs) {
+		return b.hang()
+	}
 	self := owner.Self()
 	if err := os.WriteFile(b.machine.file(filePID), []byte(string(self)+"\n"), 0o600); err != nil {
 		return err
@@ -224,6 +234,12 @@ func (b *booter) awaitInit() error {
 		return fmt.Errorf("the command that started this machine is gone: %w", err)
 	}
 	return b.ready.Close()
+}
+
+// hang waits until the command that started this machine gives up.
+func (b *booter) hang() error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(b.ready.Fd())}}, -1) // POLLERR when the reader is gone
+	return fmt.Errorf("SMOLVM_SIM_FAULTS=%s: %w", faultStartHangs, err)
 }
 
 // serve lasts as long as the guest does, or until a signal.

@@ -40,7 +40,7 @@ func (a *agent) put(conn *net.UnixConn, req request, src *os.File) reply {
 	var random [6]byte
 	_, _ = rand.Read(random[:])
 	tmp := path.Join(path.Dir(target), ".smolvm-cp-"+hex.EncodeToString(random[:]))
-	size, err := fill(conn, tmp, src, req)
+	size, err := a.fill(conn, tmp, src, req)
 	if err != nil {
 		_ = os.Remove(tmp)
 		return reply{Error: "failed to write " + target + ": " + rustText(err)}
@@ -53,13 +53,16 @@ func (a *agent) put(conn *net.UnixConn, req request, src *os.File) reply {
 	return reply{Size: size}
 }
 
-func fill(conn *net.UnixConn, tmp string, src *os.File, req request) (int64, error) {
+func (a *agent) fill(conn *net.UnixConn, tmp string, src *os.File, req request) (int64, error) {
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	size, err := transfer(conn, f, src)
+	if err == nil {
+		err = a.cut(f, size)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -70,7 +73,7 @@ func fill(conn *net.UnixConn, tmp string, src *os.File, req request) (int64, err
 }
 
 // take writes a file of the guest's to dst.
-func take(conn *net.UnixConn, req request, dst *os.File) reply {
+func (a *agent) take(conn *net.UnixConn, req request, dst *os.File) reply {
 	source, err := guestPath(req.Path)
 	if err != nil {
 		return reply{Error: err.Error()}
@@ -90,10 +93,21 @@ func take(conn *net.UnixConn, req request, dst *os.File) reply {
 		return reply{Error: source + " is not a regular file"}
 	}
 	size, err := transfer(conn, dst, f)
+	if err == nil {
+		err = a.cut(dst, size)
+	}
 	if err != nil {
 		return reply{Error: "failed to read " + source + ": " + rustText(err)}
 	}
 	return reply{Size: size}
+}
+
+// cut halves a copied file where faultCopyTruncates asks for it.
+func (a *agent) cut(f *os.File, size int64) error {
+	if !a.config.Faults.has(faultCopyTruncates) {
+		return nil
+	}
+	return f.Truncate(size / 2)
 }
 
 // chunk is how much is copied between two looks at whether the client is still there.
