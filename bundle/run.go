@@ -14,9 +14,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
 	tcnetwork "github.com/testcontainers/testcontainers-go/network"
-	"github.com/testcontainers/testcontainers-go/wait"
 
-	"bottle.internal/bundle/internal/wire"
 	"bottle.internal/internal/echo"
 )
 
@@ -71,14 +69,12 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 
 // customizers are the module's own, before the user's.
 func (s settings) customizers() []testcontainers.ContainerCustomizer {
-	up := "(?m)^(" + wire.LineNone + "|" + wire.LineReady + ".*|" + wire.LineNotReady + ".*)$"
 	out := []testcontainers.ContainerCustomizer{
 		testcontainers.WithLogger(tclog.NewNoopLogger()),
 		testcontainers.WithEnv(s.env()),
 		testcontainers.WithLabels(ownedLabels(s.labels())),
 		testcontainers.WithConfigModifier(func(c *container.Config) { c.User = unprivileged }),
 		testcontainers.WithHostConfigModifier(harden),
-		testcontainers.WithWaitStrategyAndDeadline(upWithin, wait.ForLog(up).AsRegexp().WithPollInterval(upPoll)),
 	}
 	out = append(out, s.publishers()...)
 	if s.name != "" {
@@ -107,27 +103,13 @@ func harden(h *container.HostConfig) {
 
 // verify finds out whether what runs is what was asked for.
 func (c *Container) verify(ctx context.Context) error {
-	if err := c.saidUp(ctx); err != nil {
+	if err := c.awaitUp(ctx); err != nil {
 		return err
 	}
 	if err := c.place(ctx); err != nil {
 		return err
 	}
 	return c.prove(ctx)
-}
-
-// saidUp reads PID 1's own word, which the wait strategy took as said whichever it was.
-func (c *Container) saidUp(ctx context.Context) error {
-	log, err := c.log(ctx)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(log)) {
-		if why, ok := strings.CutPrefix(line, wire.LineNotReady); ok {
-			return fmt.Errorf("not every daemon came up: %s", strings.TrimSpace(why))
-		}
-	}
-	return nil
 }
 
 // place checks that the container is where it was put: on an engine that does not find the network, testcontainers starts it

@@ -2,7 +2,7 @@
 //
 // The kit runs binaries inside guests and containers whose platform is not the host's, and it is imported by other
 // repositories: nothing can be installed beforehand. What is built is keyed by the content of the module's sources, so a
-// warm call reads the sources and finds the file, and a changed source can never meet a stale binary.
+// warm call finds the file, and a changed source can never meet a stale binary. The sources are read once per process.
 package gobuild
 
 import (
@@ -39,7 +39,7 @@ func Binary(ctx context.Context, t Target) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum, err := sourceSum(root)
+	sum, err := sumOnce(root)
 	if err != nil {
 		return "", fmt.Errorf("gobuild: reading the sources below %q: %w", root, err)
 	}

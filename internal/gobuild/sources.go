@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,16 @@ const (
 	module   = "bottle.internal"
 	lockPoll = 20 * time.Millisecond
 )
+
+// knownSums are the sums this process has made: what it was built from does not change while it runs, and one launch asks for three
+// binaries.
+var knownSums sync.Map // root to func() (string, error)
+
+// sumOnce is sourceSum, once per process and root.
+func sumOnce(root string) (string, error) {
+	f, _ := knownSums.LoadOrStore(root, sync.OnceValues(func() (string, error) { return sourceSum(root) }))
+	return f.(func() (string, error))()
+}
 
 // sourceSum hashes everything a build reads below root: Go and assembly files but tests, go.mod and go.sum, and files that could be
 // embedded beside them. Directories that hold no package of the binaries are left out, so that editing a suite or a document
