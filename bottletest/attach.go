@@ -2,6 +2,7 @@ package bottletest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,7 +32,10 @@ func Attach(ctx context.Context, cfg Config, name string) (*Bottle, error) {
 		return nil, fmt.Errorf("bottletest: machine %q is %s, not %s", name, m.State, smolvm.StateRunning)
 	}
 	b := &Bottle{cfg: cfg, engine: engine, journal: &journal{next: cfg.Logf}, undo: new(undo), attached: true}
-	b.plan = Plan{Machine: name, Slug: strings.TrimPrefix(name, resourceName("")), Engine: "smolvm " + engine.version.String(), Backend: engine.version.PolicyBackend(), Topology: topologyBridge}
+	b.plan = Plan{
+		Machine: name, Slug: strings.TrimPrefix(name, resourceName("")), Engine: "smolvm " + engine.version.String(),
+		Backend: engine.version.PolicyBackend(), Topology: Bridge, Runtime: Container,
+	}
 	if err := b.attachSidecar(ctx); err != nil {
 		return nil, err
 	}
@@ -43,22 +47,47 @@ func Attach(ctx context.Context, cfg Config, name string) (*Bottle, error) {
 	return b, engine.client.CopyTo(ctx, name, b.agent, agentPath, 0o755)
 }
 
-// attachSidecar finds the bundle of the machine, if it is a bottle's.
+// attachSidecar finds the bundle of the machine, if it is a bottle's. The record of a bottle of this user says what it was
+// planned as; a container without one is found by its labels, at the address it has.
 func (b *Bottle) attachSidecar(ctx context.Context) error {
-	side := &containerSidecar{cfg: b.cfg}
-	if err := side.prepare(ctx); err != nil {
+	all, err := records()
+	if err != nil {
 		return err
 	}
-	found, err := side.attach(ctx, b.plan.Machine)
-	if err != nil {
+	for _, r := range all {
+		if r.Plan != nil && r.Plan.Machine == b.plan.Machine {
+			b.plan = *r.Plan
+		}
+	}
+	if b.plan.Runtime == Machine {
+		side := &machineSidecar{cfg: b.cfg, engine: b.engine}
+		if err := side.attach(ctx, b.plan.Machine); err != nil {
+			return err
+		}
+		b.side, b.secret = side, side.secret
+		return nil
+	}
+	return b.attachContainer(ctx)
+}
+
+func (b *Bottle) attachContainer(ctx context.Context) error {
+	side := &containerSidecar{cfg: b.cfg}
+	err := side.prepare(ctx)
+	found := false
+	if err == nil {
+		found, err = side.attach(ctx, b.plan.Machine)
+	}
+	if err != nil && (b.plan.Bundle.IsValid() || !errors.Is(err, ErrUnavailable)) {
 		return err
 	}
 	if !found {
 		b.cfg.logf("%s has no bundle: it is no bottle of this kit, and its denials will be inconclusive", b.plan.Machine)
 		return nil
 	}
-	b.side, b.secret, b.plan.Bundle = side, side.secret, side.ctr.Addr()
-	b.plan.Daemons = side.ctr.Daemons()
+	b.side, b.secret = side, side.secret
+	if !b.plan.Bundle.IsValid() {
+		b.plan.Bundle, b.plan.Inside, b.plan.Daemons = side.ctr.Addr(), side.ctr.Addr(), side.ctr.Daemons()
+	}
 	return nil
 }
 
@@ -66,6 +95,6 @@ func (b *Bottle) attachSidecar(ctx context.Context) error {
 func (b *Bottle) bareSite() probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
-		Backend: string(b.plan.Backend), Topology: b.plan.Topology, Run: b.runAgent, HostLoopback: hostLoopback(b.plan.Backend),
+		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology), Run: b.runAgent, HostLoopback: hostLoopback(b.plan.Backend),
 	}
 }

@@ -98,7 +98,7 @@ func (b *Bottle) BundleEcho(ctx context.Context, addr netip.AddrPort) error {
 	return nil
 }
 
-// Logs is what the bundle's container has printed so far.
+// Logs is what the bundle has printed so far.
 func (b *Bottle) Logs(ctx context.Context) ([]byte, error) {
 	if b.closed.Load() {
 		return nil, ErrClosed
@@ -108,7 +108,15 @@ func (b *Bottle) Logs(ctx context.Context) ([]byte, error) {
 
 // Describe names the engine, the backend, the topology and the bundle's runtime: what a result of this bottle is about.
 func (b *Bottle) Describe() Description {
-	return Description{Engine: b.plan.Engine, Backend: string(b.plan.Backend), Topology: b.plan.Topology, Bundle: b.side.describe()}
+	return Description{Engine: b.plan.Engine, Backend: string(b.plan.Backend), Topology: string(b.plan.Topology), Bundle: b.runtimeText()}
+}
+
+// runtimeText is what the bundle runs in.
+func (b *Bottle) runtimeText() string {
+	if b.side == nil {
+		return "none"
+	}
+	return b.side.describe()
 }
 
 // A Description says what a result is about. No report of the kit comes without one.

@@ -52,8 +52,18 @@ type Config struct {
 	Daemons []string
 	// ProxyAllow are the host patterns that the bundle's proxy lets through; nil lets nothing through.
 	ProxyAllow []string
-	// BundleOptions are applied to the bundle's container last, so they win.
+	// BundleOptions are applied to the bundle last, so they win. Where the bundle is a machine they must be package bundle's.
 	BundleOptions []testcontainers.ContainerCustomizer
+	// BundleRuntime is what runs the bundle. "" is $BOTTLE_BUNDLE_RUNTIME, and without that a container where a container engine
+	// answers and a machine where none does.
+	BundleRuntime BundleRuntime
+	// Topology is how the guest reaches the bundle. "" is $BOTTLE_TOPOLOGY, and without that Bridge unless this host was seen not
+	// to reach a container at its own address; a bundle that is a machine is always reached by Alias.
+	Topology Topology
+	// Publish are ports of the bundle to be published beside those of its daemons, in topology alias. A port of the bundle's
+	// loopback must not be among them: that the guest finds nothing there is what keeps it from the egress daemon, and a bottle
+	// broken on purpose names it. In topology bridge every port is in reach without it, and it changes nothing.
+	Publish []uint16
 
 	// Agent is the path of the probe agent to copy into the guest. "" is the one of this module, built for the guest's platform.
 	Agent string
@@ -107,6 +117,7 @@ func (c Config) check() error {
 			errs = append(errs, fmt.Errorf("field Daemons: %q is none of the default bundle's: %q", d, bundle.DaemonNames()))
 		}
 	}
+	errs = append(errs, c.checkBundle()...)
 	for name, path := range map[string]string{"From": c.From, "Agent": c.Agent} {
 		if path == "" {
 			continue
@@ -119,6 +130,20 @@ func (c Config) check() error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return nil
+}
+
+// publishedPorts are the ports of the bundle that topology alias publishes.
+func (c Config) publishedPorts() []uint16 {
+	ports := []uint16{canaryPort}
+	if slices.Contains(c.Daemons, "proxy") {
+		ports = append(ports, proxyPort)
+	}
+	for _, p := range c.Publish {
+		if !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
 }
 
 func (c Config) prefix() string {

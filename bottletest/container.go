@@ -25,6 +25,8 @@ type containerSidecar struct {
 	ctr    *bundle.Container
 }
 
+func (s *containerSidecar) use(*guestEngine) {}
+
 func (s *containerSidecar) prepare(ctx context.Context) (err error) {
 	if s.engine, err = bundle.Detect(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -54,15 +56,27 @@ func (s *containerSidecar) removeNetwork(ctx context.Context) error {
 func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
 	opts := []testcontainers.ContainerCustomizer{
 		bundle.WithName(p.Machine),
-		bundle.WithNetwork(s.net, p.Bundle),
+		bundle.WithNetwork(s.net, p.Inside),
 		bundle.WithDaemons(p.Daemons...),
 		bundle.WithProxyAllow(s.cfg.ProxyAllow...),
 		bundle.WithSecret(s.secret),
 		testcontainers.WithLabels(labels),
 	}
+	if p.Topology == Alias {
+		opts = append(opts, publish(p), bundle.WithCanaryPorts(canaryPort))
+	}
 	ctr, err := bundle.Run(ctx, s.image, append(opts, s.cfg.BundleOptions...)...)
 	s.ctr = ctr
 	return err
+}
+
+// publish publishes the bundle's ports as the plan says.
+func publish(p Plan) bundle.Option {
+	var ports []bundle.Published
+	for port := range p.Ports {
+		ports = append(ports, bundle.Published{Container: port, Host: p.At(port).Port()})
+	}
+	return bundle.WithPublish(p.Bundle, ports...)
 }
 
 // attach finds the running bundle called name. It reports false where there is none.
@@ -83,7 +97,18 @@ func (s *containerSidecar) remove(ctx context.Context) error {
 }
 
 func (s *containerSidecar) canary(ctx context.Context) (bundleCanary, error) {
-	return s.ctr.Canary(ctx)
+	c, err := s.ctr.Canary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return containerCanary{c}, nil
+}
+
+// A containerCanary reads its sightings as they come: asking for them needs nobody.
+type containerCanary struct{ *bundle.Canary }
+
+func (c containerCanary) Sightings(context.Context) ([]echo.Sighting, error) {
+	return c.Canary.Sightings(), nil
 }
 
 func (s *containerSidecar) echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error) {

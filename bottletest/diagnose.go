@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"bottle.internal/smolvm"
@@ -17,7 +18,7 @@ import (
 const diagnoseTimeout = 20 * time.Second
 
 // Diagnose writes to w all that is known of the bottle: plan, versions, every process run, the bundle's log, the launch gate's
-// report with its canaries' sightings, the guest's routes and resolver. What could not be asked is said in its place; an error
+// report with its canaries' sightings, the guest's routes and resolver, and what an alias exposes of this host now. What could not be asked is said in its place; an error
 // is w's only.
 func (b *Bottle) Diagnose(ctx context.Context, w io.Writer) error {
 	files := b.evidence(ctx)
@@ -43,13 +44,18 @@ func (b *Bottle) evidence(ctx context.Context) map[string][]byte {
 		"journal.log": b.journal.bytes(),
 	}
 	if b.engine != nil {
-		files["versions.txt"] = fmt.Appendf(nil, "%s\n%s\n%s\n", b.plan.Engine, b.engine.client.Path, b.side.describe())
+		files["versions.txt"] = fmt.Appendf(nil, "%s\n%s\n%s\n", b.plan.Engine, b.engine.client.Path, b.runtimeText())
 	}
 	if rep, err := json.MarshalIndent(b.gate, "", "  "); err == nil {
 		files["gate.json"] = rep
 	}
-	logs, err := b.side.logs(ctx)
-	files["bundle.log"] = orWhyNot(logs, err)
+	if b.side != nil {
+		logs, err := b.side.logs(ctx)
+		files["bundle.log"] = orWhyNot(logs, err)
+	}
+	if b.plan.Topology == Alias {
+		files["alias.txt"] = []byte(strings.Join(b.plan.exposedText(), "\n") + "\n")
+	}
 	if b.engine != nil && b.plan.Machine != "" {
 		for name, argv := range guestQuestions {
 			files[name] = b.ask(ctx, argv)

@@ -34,7 +34,7 @@ func ExampleRun() {
 
 // A plan can be made and printed without launching anything.
 func ExampleNewPlan() {
-	p := bottletest.NewPlan(bottletest.Config{}, "test-k3v9x2ab", netip.MustParsePrefix("10.77.5.0/24"), smolvm.Version{Major: 1, Minor: 9, Patch: 3})
+	p := bottletest.NewPlan(bottletest.Config{}, "test-k3v9x2ab", bottletest.Location{Subnet: netip.MustParsePrefix("10.77.5.0/24")}, smolvm.Version{Major: 1, Minor: 9, Patch: 3})
 	fmt.Println(p.Machine, p.Backend, p.Bundle, p.Allow)
 	// Output: bottle-test-k3v9x2ab virtio-net 10.77.5.2 [10.77.5.2/32]
 }

@@ -30,6 +30,8 @@ func (f *fakeSidecar) call(name string) error {
 	return nil
 }
 
+func (f *fakeSidecar) use(*guestEngine) {}
+
 func (f *fakeSidecar) prepare(context.Context) error { return f.call("prepare") }
 
 func (f *fakeSidecar) createNetwork(context.Context, string, map[string]string) (netip.Prefix, error) {

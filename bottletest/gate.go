@@ -2,6 +2,7 @@ package bottletest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,8 +19,16 @@ func (l *launch) bringAgent(ctx context.Context) error {
 
 // passGate looks at the walls from inside before anybody else may be inside.
 func (l *launch) passGate(ctx context.Context) error {
-	rep, err := l.ProbeWith(ctx, gateOptions, gateProbes...)
+	rep, err := l.withCanary(ctx, func(site probes.Site) (probes.Report, error) {
+		if err := l.reach(ctx, site.Allowed); err != nil {
+			return probes.Report{}, err
+		}
+		return probes.Run(ctx, site, gateOptions, gateProbes...)
+	})
 	l.gate = rep
+	if errors.Is(err, errNoBridge) {
+		return err
+	}
 	if err == nil && rep.ExitCode() == 0 {
 		return nil
 	}

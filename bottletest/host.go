@@ -8,18 +8,20 @@ import (
 	"bottle.internal/internal/echo"
 )
 
-// A sidecar is what a launch needs of the side that runs the bundle: a container engine today. Every remove succeeds when
-// there is nothing to remove, since it is pushed before its do.
+// A sidecar is what a launch needs of the side that runs the bundle: a container engine, or the guest's own with a second
+// machine. Every remove succeeds when there is nothing to remove, since it is pushed before its do.
 type sidecar interface {
-	// prepare finds the engine and has the image ready.
+	// prepare finds the engine and has the image or the program ready.
 	prepare(ctx context.Context) error
+	// use tells it the guest's engine, once that is found.
+	use(e *guestEngine)
 	// createNetwork makes the bottle's network and says which subnet it got.
 	createNetwork(ctx context.Context, slug string, labels map[string]string) (netip.Prefix, error)
 	removeNetwork(ctx context.Context) error
-	// start runs the bundle at its pinned address and returns when its daemons answered.
+	// start runs the bundle where the plan says and returns when its daemons answered.
 	start(ctx context.Context, p Plan, labels map[string]string) error
 	remove(ctx context.Context) error
-	// canary listens inside the bundle, at its pinned address, until it is closed: the live end of the allowed path.
+	// canary listens inside the bundle, open to the guest, until it is closed: the live end of the allowed path.
 	canary(ctx context.Context) (bundleCanary, error)
 	// echo dials addr from inside the bundle and returns the answer of what listens there.
 	echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error)
@@ -32,7 +34,9 @@ type sidecar interface {
 
 // A bundleCanary is a listener inside the bundle.
 type bundleCanary interface {
-	Addr() netip.AddrPort
-	Sightings() []echo.Sighting
+	Sightings(ctx context.Context) ([]echo.Sighting, error)
 	Close() error
 }
+
+// An addressed canary has an address of its own choice; any other listens at canaryPort.
+type addressedCanary interface{ Addr() netip.AddrPort }

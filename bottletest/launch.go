@@ -1,9 +1,9 @@
 package bottletest
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -14,16 +14,21 @@ import (
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/internal/owner"
 	"bottle.internal/probes"
-	"bottle.internal/smolvm"
 )
 
 // A launch is one bottle on its way up.
 type launch struct {
 	*Bottle
-	labels map[string]string
-	failed string // the step that failed
-	mu     sync.Mutex
+	newSide  sideMaker
+	runtime  BundleRuntime // settled in readiness
+	topology Topology
+	labels   map[string]string
+	failed   string // the step that failed
+	mu       sync.Mutex
 }
+
+// A sideMaker makes the side that runs the bundle.
+type sideMaker func(BundleRuntime) sidecar
 
 // Run launches a bottle and returns when its launch gate passed. On an error everything started is gone again, unless
 // Config.Keep, and the error is a *LaunchError that says at which step. The caller ends the bottle with Close.
@@ -34,12 +39,20 @@ func Run(ctx context.Context, cfg Config) (*Bottle, error) {
 		return nil, err
 	}
 	secret := echo.NewSecret()
-	return run(ctx, cfg, secret, &containerSidecar{cfg: cfg, secret: secret}, findEngine)
+	newSide := func(r BundleRuntime) sidecar {
+		if r == Machine {
+			return &machineSidecar{cfg: cfg, secret: secret}
+		}
+		return &containerSidecar{cfg: cfg, secret: secret}
+	}
+	return run(ctx, cfg, secret, newSide, findEngine)
 }
 
 type engineFinder func(context.Context, Config) (*guestEngine, error)
 
-func run(ctx context.Context, cfg Config, secret echo.Secret, side sidecar, find engineFinder) (*Bottle, error) {
+// run launches, and launches once more where the topology was left open and this host turned out not to reach the container.
+// This process knows it from then on.
+func run(ctx context.Context, cfg Config, secret echo.Secret, newSide sideMaker, find engineFinder) (*Bottle, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
@@ -47,11 +60,18 @@ func run(ctx context.Context, cfg Config, secret echo.Secret, side sidecar, find
 	}
 	j := &journal{next: cfg.Logf}
 	cfg.Logf = j.logf
-	l := &launch{Bottle: &Bottle{cfg: cfg, secret: secret, side: side, journal: j, undo: new(undo)}}
-	if err := l.up(ctx, find); err != nil {
-		return nil, l.abort(err)
+	for {
+		l := &launch{Bottle: &Bottle{cfg: cfg, secret: secret, journal: j, undo: new(undo)}, newSide: newSide}
+		err := l.up(ctx, find)
+		if err == nil {
+			return l.Bottle, nil
+		}
+		failed := l.abort(err)
+		if !errors.Is(err, errNoBridge) || failed.Leftover != nil || bridge.missed.Swap(true) {
+			return nil, failed
+		}
+		cfg.logf("launching again with topology %q: %v", Alias, err)
 	}
-	return l.Bottle, nil
 }
 
 // up runs the steps. What the container engine and smolvm do is independent until the gate, so they do it side by side: the
@@ -64,7 +84,7 @@ func (l *launch) up(ctx context.Context, find engineFinder) error {
 		return err
 	}
 	left, right := l.undo.fork()
-	if err := l.network(ctx, left); err != nil {
+	if err := l.locate(ctx, left); err != nil {
 		return err
 	}
 	both, branch := errgroup.WithContext(ctx)
@@ -101,7 +121,7 @@ func (l *launch) readiness(ctx context.Context, find engineFinder) error {
 			return err
 		})
 	})
-	group.Go(func() error { return l.step(ctx, "bundle image", l.side.prepare) })
+	group.Go(func() error { return l.step(ctx, "bundle image", l.prepareSide) })
 	group.Go(func() error {
 		return l.step(ctx, "probe agent", func(ctx context.Context) (err error) {
 			if l.agent = l.cfg.Agent; l.agent == "" {
@@ -113,17 +133,35 @@ func (l *launch) readiness(ctx context.Context, find engineFinder) error {
 	return group.Wait()
 }
 
+// prepareSide finds what runs the bundle. Where that was left open and no container engine answers, it is a machine.
+func (l *launch) prepareSide(ctx context.Context) error {
+	l.runtime = cmp.Or(l.cfg.runtime(), Container)
+	l.side = l.newSide(l.runtime)
+	err := l.side.prepare(ctx)
+	if l.runtime == Machine || !errors.Is(err, ErrUnavailable) || !l.cfg.mayBeMachine() {
+		return err
+	}
+	l.cfg.logf("the bundle will be a machine: %v", err)
+	l.runtime = Machine
+	l.side = l.newSide(l.runtime)
+	return l.side.prepare(ctx)
+}
+
 // claim chooses the slug and writes down whose it is, before anything that a killed run could leave behind.
 func (l *launch) claim(ctx context.Context) error {
 	slug := newSlug(l.cfg.prefix())
 	l.record = record{
 		Slug: slug, Owner: owner.Self(), Started: time.Now().UTC().Truncate(time.Second),
-		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(),
+		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime,
 	}
+	l.side.use(l.engine)
 	l.labels = map[string]string{
 		"internal.bottle.slug":    slug,
 		"internal.bottle.owner":   string(l.record.Owner),
 		"internal.bottle.started": l.record.Started.Format(time.RFC3339),
+	}
+	if err := l.step(ctx, "topology", func(context.Context) error { return l.chooseTopology() }); err != nil {
+		return err
 	}
 	return l.step(ctx, "claim", func(context.Context) error {
 		l.undo.last = undoStep{"record", func(context.Context) error { return l.record.remove() }}
@@ -150,15 +188,31 @@ func (l *launch) openWorld() error {
 	return l.record.write()
 }
 
-func (l *launch) network(ctx context.Context, undo *undo) error {
+// locate allocates what the bundle's address is made of, and plans.
+func (l *launch) locate(ctx context.Context, undo *undo) error {
+	if l.topology == Alias {
+		if err := l.claimAlias(ctx); err != nil {
+			return err
+		}
+	}
+	at := Location{Topology: l.topology, Runtime: l.runtime, Alias: l.record.Alias.Addr, Ports: l.record.Alias.Ports, Shared: l.record.Alias.Shared}
+	if l.runtime == Container {
+		if err := l.network(ctx, undo, &at); err != nil {
+			return err
+		}
+	}
+	l.plan = NewPlan(l.cfg, l.record.Slug, at, l.engine.version)
+	l.plan.Exposed = l.plan.exposedText()
+	l.cfg.logf("plan:\n%s", l.plan)
+	l.record.Plan = &l.plan
+	return l.record.write()
+}
+
+func (l *launch) network(ctx context.Context, undo *undo, at *Location) error {
 	return l.step(ctx, "network", func(ctx context.Context) error {
 		undo.push("network", l.side.removeNetwork)
-		return withAllocationLock(ctx, func() error {
-			subnet, err := l.side.createNetwork(ctx, l.record.Slug, l.labels)
-			if err == nil {
-				l.plan = NewPlan(l.cfg, l.record.Slug, subnet, l.engine.version)
-				l.cfg.logf("plan:\n%s", l.plan)
-			}
+		return withAllocationLock(ctx, func() (err error) {
+			at.Subnet, err = l.side.createNetwork(ctx, l.record.Slug, l.labels)
 			return err
 		})
 	})
@@ -171,81 +225,16 @@ func (l *launch) bundle(ctx context.Context, undo *undo) error {
 	})
 }
 
-// guest creates and boots the machine, waits until it takes commands and brings the agent in.
-func (l *launch) guest(ctx context.Context, undo *undo) error {
-	client, name := l.engine.client, l.plan.Machine
-	steps := []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"machine create", func(ctx context.Context) error {
-			undo.push("machine delete", func(ctx context.Context) error { return client.Delete(ctx, name) })
-			return client.Create(ctx, name, l.createOptions())
-		}},
-		{"machine start", func(ctx context.Context) error {
-			undo.push("machine stop", func(ctx context.Context) error { return client.Stop(ctx, name) })
-			return client.Start(ctx, name)
-		}},
-		{"exec ready", l.execReady},
-		{"agent in", l.bringAgent},
-	}
-	for _, s := range steps {
-		if err := l.step(ctx, s.name, s.do); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *launch) createOptions() smolvm.CreateOptions {
-	o := smolvm.CreateOptions{
-		From: l.cfg.From, CPUs: l.cfg.CPUs, MemoryMiB: l.cfg.MemoryMiB,
-		Network: smolvm.Network{Enabled: true, AllowCIDRs: l.plan.Allow},
-	}
-	if l.engine.version.AtLeast(1, 8, 0) {
-		o.Labels = l.labels
-	}
-	return o
-}
-
-const (
-	// readyInRow execs in a row must succeed: the first ones after a start can die with 137 (smolvm 0.8.0).
-	readyInRow = 2
-	// readyLimit bounds the wait; readyPause is between two tries after a failure.
-	readyLimit = 20 * time.Second
-	readyPause = 50 * time.Millisecond
-)
-
-func (l *launch) execReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
-	defer cancel()
-	var last error
-	for inRow := 0; inRow < readyInRow; {
-		res, err := l.engine.client.Exec(ctx, l.plan.Machine, smolvm.Command{Argv: []string{"true"}, Timeout: readyLimit / 4})
-		if err == nil && res.ExitCode == 0 {
-			inRow++
-			continue
-		}
-		if inRow = 0; err == nil {
-			err = fmt.Errorf("true exits %d: %s", res.ExitCode, res.Stderr)
-		}
-		last = err
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited for %d commands in a row to succeed in %q: %w: the last said: %w", readyInRow, l.plan.Machine, context.Cause(ctx), last)
-		case <-time.After(readyPause):
-		}
-	}
-	return nil
-}
-
 // abort undoes what the launch did and says so in the error.
-func (l *launch) abort(cause error) error {
+func (l *launch) abort(cause error) *LaunchError {
 	e := &LaunchError{Step: l.failed, Err: cause}
 	ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout)
 	defer cancel()
-	l.saveArtifacts(ctx)
-	if l.cfg.Keep {
+	again := errors.Is(cause, errNoBridge) // no failure to keep or to explain
+	if !again {
+		l.saveArtifacts(ctx)
+	}
+	if l.cfg.Keep && !again {
 		e.Leftover = errors.New("Config.Keep is set")
 		return e
 	}

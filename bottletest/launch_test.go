@@ -35,7 +35,7 @@ func fakeLaunch(t *testing.T, verb, failAt string, ungated bool) (*Bottle, *fake
 	fake := smolvmtest.New(t, replies...)
 	side := &fakeSidecar{failAt: failAt}
 	cfg := Config{Name: "fake", Engine: Smolvm, Smolvm: fake.Path, Agent: fake.Path, Ungated: ungated, Artifacts: t.TempDir()}
-	b, err := run(t.Context(), cfg, echo.NewSecret(), side, findEngine)
+	b, err := run(t.Context(), cfg, echo.NewSecret(), func(BundleRuntime) sidecar { return side }, findEngine)
 	return b, side, fake, err
 }
 

@@ -1,8 +1,10 @@
 package bottletest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,41 +18,118 @@ type Plan struct {
 	Machine  string         `json:"machine"`   // the guest's name; the container and its network carry the same one
 	Engine   string         `json:"engine"`    // such as "smolvm 0.8.0 (simulated)"
 	Backend  smolvm.Backend `json:"backend"`   // what a policy selects in this release
-	Topology string         `json:"topology"`  // "bridge": the guest dials the container's own address
-	Subnet   netip.Prefix   `json:"subnet"`    // the bundle's network
+	Topology Topology       `json:"topology"`  // how the guest reaches the bundle
+	Runtime  BundleRuntime  `json:"runtime"`   // what the bundle runs in
+	Subnet   netip.Prefix   `json:"subnet"`    // the container's network; zero where the bundle is a machine
 	Gateway  netip.Addr     `json:"gateway"`   // first address of Subnet, on the host's end of the bridge
-	Bundle   netip.Addr     `json:"bundle"`    // second address of Subnet, pinned
+	Bundle   netip.Addr     `json:"bundle"`    // where the guest dials the bundle; in topology bridge the second of Subnet, pinned
+	Inside   netip.Addr     `json:"inside"`    // where the bundle's daemons that are open to the guest are reached inside it
 	Allow    []netip.Prefix `json:"allowlist"` // all that the guest may reach: the /32 of Bundle
+	// Ports maps ports of the bundle to those of Bundle. A port that is not in it is dialled as it is; in topology alias nothing
+	// is published for it then.
+	Ports map[uint16]uint16 `json:"ports,omitempty"`
+	// Shared says that Bundle is an address that this host has for other ends as well.
+	Shared bool `json:"shared,omitempty"`
 	// Besides are destinations that this smolvm release is known to let through although nobody asked.
-	Besides  []netip.Prefix `json:"besides,omitempty"`
-	Daemons  []string       `json:"daemons"`
-	GuestEnv []string       `json:"guest_env"` // KEY=VALUE, set on every Exec
+	Besides []netip.Prefix `json:"besides,omitempty"`
+	// Exposed says what else of this host was in the guest's reach at Bundle when the bottle was launched, a line each; only in
+	// topology alias, where it is never empty.
+	Exposed  []string `json:"exposed,omitempty"`
+	Daemons  []string `json:"daemons"`
+	GuestEnv []string `json:"guest_env"` // KEY=VALUE, set on every Exec
 }
 
-// proxyPort is where the default bundle's proxy listens.
-const proxyPort = 8888
+const (
+	// proxyPort is where the default bundle's proxy listens.
+	proxyPort = 8888
+	// canaryPort is where canaries listen in a bundle whose ports are published: what is published has to be known beforehand.
+	canaryPort = 9797
+)
 
-// topologyBridge is how the guest reaches the bundle: at the container's own address.
-const topologyBridge = "bridge"
+// A Location is what a launch allocates for the bundle before it can plan.
+type Location struct {
+	Topology Topology      // "" is Bridge
+	Runtime  BundleRuntime // "" is Container
+	// Subnet is the container's network; zero with Machine.
+	Subnet netip.Prefix
+	// Alias is the bundle's address on this host and Ports the ports of it that the bundle's are published at; only with the
+	// topology Alias.
+	Alias netip.Addr
+	Ports map[uint16]uint16
+	// Shared says that Alias is not this bottle's alone.
+	Shared bool
+}
 
-// NewPlan decides everything about the bottle called slug whose bundle lives on subnet, run by smolvm v. It is pure.
-func NewPlan(cfg Config, slug string, subnet netip.Prefix, v smolvm.Version) Plan {
-	gateway := subnet.Masked().Addr().Next()
-	address := gateway.Next()
-	return Plan{
+// NewPlan decides everything about the bottle called slug whose bundle is at the location, run by smolvm v. It is pure.
+func NewPlan(cfg Config, slug string, at Location, v smolvm.Version) Plan {
+	p := Plan{
 		Slug:     slug,
 		Machine:  resourceName(slug),
 		Engine:   "smolvm " + v.String(),
 		Backend:  v.PolicyBackend(),
-		Topology: topologyBridge,
-		Subnet:   subnet.Masked(),
-		Gateway:  gateway,
-		Bundle:   address,
-		Allow:    []netip.Prefix{netip.PrefixFrom(address, address.BitLen())},
-		Besides:  besides(v),
+		Topology: cmp.Or(at.Topology, Bridge),
+		Runtime:  cmp.Or(at.Runtime, Container),
 		Daemons:  slices.Clone(cfg.Daemons),
-		GuestEnv: append(proxyEnv(cfg.Daemons, address), cfg.Env...),
 	}
+	if at.Subnet.IsValid() {
+		p.Subnet = at.Subnet.Masked()
+		p.Gateway = p.Subnet.Addr().Next()
+		p.Inside = p.Gateway.Next()
+		p.Bundle = p.Inside
+	}
+	if p.Topology == Alias {
+		p.Bundle, p.Ports, p.Shared = at.Alias, maps.Clone(at.Ports), at.Shared
+	}
+	if p.Runtime == Machine {
+		p.Inside = insideMachine(v, p.Bundle)
+	}
+	p.Allow = []netip.Prefix{netip.PrefixFrom(p.Bundle, p.Bundle.BitLen())}
+	p.Besides = besides(v, p.Bundle)
+	p.GuestEnv = append(proxyEnv(cfg.Daemons, p.At(proxyPort)), cfg.Env...)
+	return p
+}
+
+// insideMachine is where the daemons of a bundle that is a machine listen: on tsi the address they choose is the one that the
+// host publishes them at, on virtio-net it is theirs.
+func insideMachine(v smolvm.Version, alias netip.Addr) netip.Addr {
+	if backend, _ := publishBackend(v); backend == smolvm.TSI {
+		return alias
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+// At is where the guest dials port of the bundle. In topology alias nothing of the bundle answers there unless the port is
+// published.
+func (p Plan) At(port uint16) netip.AddrPort {
+	if mapped, ok := p.Ports[port]; ok {
+		port = mapped
+	}
+	return netip.AddrPortFrom(p.Bundle, port)
+}
+
+// inside is where port of the bundle is dialled in the bundle itself, for a daemon that is open to the guest.
+func (p Plan) inside(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(p.Inside, p.listens(port))
+}
+
+// listens is the number under which the bundle's daemon for port listens inside it: the host's in a machine on tsi, where a
+// published port is dialled through the host even from inside. Ports of Config.Publish are the user's daemons', whose numbers
+// are not ours to choose.
+func (p Plan) listens(port uint16) uint16 {
+	if p.Runtime == Machine && p.Inside == p.Bundle && (port == proxyPort || port == canaryPort) {
+		return p.At(port).Port()
+	}
+	return port
+}
+
+// behind is where at, an address of the bundle as the guest dials it, is dialled in the bundle.
+func (p Plan) behind(at netip.AddrPort) netip.AddrPort {
+	for port, mapped := range p.Ports {
+		if mapped == at.Port() {
+			return p.inside(port)
+		}
+	}
+	return netip.AddrPortFrom(p.Inside, at.Port())
 }
 
 // resourceName is what the machine, the container and the network of a bottle are called.
@@ -58,9 +137,9 @@ func resourceName(slug string) string { return "bottle-" + slug }
 
 // besides is what the release adds to an allowlist of one private /32 without saying so: smolvm v0.8.0
 // ensure_dns_in_cidrs appends 1.1.1.1/32, every port and protocol. From v0.8.1 to v1.1.2 it appends the host's own resolver,
-// whose address is not known here.
-func besides(v smolvm.Version) []netip.Prefix {
-	if !v.AtLeast(0, 8, 1) {
+// whose address is not known here. Where the whole list is loopback nothing is added.
+func besides(v smolvm.Version, bundle netip.Addr) []netip.Prefix {
+	if !v.AtLeast(0, 8, 1) && !bundle.IsLoopback() {
 		return []netip.Prefix{netip.MustParsePrefix("1.1.1.1/32")}
 	}
 	return nil
@@ -68,12 +147,12 @@ func besides(v smolvm.Version) []netip.Prefix {
 
 // proxyEnv points a guest at the bundle's proxy. Clients differ in which spelling they read: curl takes http_proxy in lower
 // case only. NO_PROXY names the bundle itself, or a client would ask the proxy for the proxy's own neighbours.
-func proxyEnv(daemons []string, address netip.Addr) []string {
+func proxyEnv(daemons []string, proxy netip.AddrPort) []string {
 	if !slices.Contains(daemons, "proxy") {
 		return nil
 	}
-	url := "http://" + netip.AddrPortFrom(address, proxyPort).String()
-	direct := "localhost,127.0.0.1,::1," + address.String()
+	url := "http://" + proxy.String()
+	direct := "localhost,127.0.0.1,::1," + proxy.Addr().String()
 	var env []string
 	for _, kv := range [][2]string{{"HTTP_PROXY", url}, {"HTTPS_PROXY", url}, {"NO_PROXY", direct}} {
 		env = append(env, kv[0]+"="+kv[1], strings.ToLower(kv[0])+"="+kv[1])
@@ -89,9 +168,17 @@ func (p Plan) String() string {
 	line("backend", p.Backend)
 	line("topology", p.Topology)
 	line("machine", p.Machine)
-	line("subnet", fmt.Sprintf("%s, gateway %s", p.Subnet, p.Gateway))
-	line("bundle", fmt.Sprintf("%s, daemons %q", p.Bundle, p.Daemons))
+	if p.Subnet.IsValid() {
+		line("subnet", fmt.Sprintf("%s, gateway %s", p.Subnet, p.Gateway))
+	}
+	line("bundle", fmt.Sprintf("%s, daemons %q, in a %s", p.Bundle, p.Daemons, p.Runtime))
+	for _, port := range slices.Sorted(maps.Keys(p.Ports)) {
+		line("published", fmt.Sprintf("port %d at %s", port, p.At(port)))
+	}
 	line("allowlist", p.Allow)
+	for _, text := range p.Exposed {
+		line("alias", text)
+	}
 	if len(p.Besides) > 0 {
 		line("besides", fmt.Sprintf("%v (let through by this release although nobody asked)", p.Besides))
 	}

@@ -14,7 +14,7 @@ func TestPlan(t *testing.T) {
 	subnet := netip.MustParsePrefix("10.77.5.0/24")
 	bundle := netip.MustParseAddr("10.77.5.2")
 	common := Plan{
-		Slug: "test-x", Machine: "bottle-test-x", Topology: "bridge", Subnet: subnet,
+		Slug: "test-x", Machine: "bottle-test-x", Topology: Bridge, Runtime: Container, Subnet: subnet, Inside: bundle,
 		Gateway: netip.MustParseAddr("10.77.5.1"), Bundle: bundle, Allow: []netip.Prefix{netip.MustParsePrefix("10.77.5.2/32")},
 	}
 	old, newest := common, common
@@ -36,7 +36,7 @@ func TestPlan(t *testing.T) {
 		"the zero Config": {Config{}, smolvm.Version{Minor: 8, Simulated: true}, old},
 		"with daemons":    {Config{Daemons: []string{"proxy", "egress"}, Env: []string{"MINE=1"}}, smolvm.Version{Major: 1, Minor: 9, Patch: 3}, newest},
 	} {
-		got := NewPlan(tc.cfg, "test-x", subnet, tc.version)
+		got := NewPlan(tc.cfg, "test-x", Location{Subnet: subnet}, tc.version)
 		if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
@@ -45,7 +45,7 @@ func TestPlan(t *testing.T) {
 
 // TestPlanAllowsOneAddressOnly would see a mask slip: a bottle's allowlist is the bundle and nothing else.
 func TestPlanAllowsOneAddressOnly(t *testing.T) {
-	p := NewPlan(Config{}, "s", netip.MustParsePrefix("10.77.5.0/24"), smolvm.Version{Major: 1, Minor: 9})
+	p := NewPlan(Config{}, "s", Location{Subnet: netip.MustParsePrefix("10.77.5.0/24")}, smolvm.Version{Major: 1, Minor: 9})
 	if len(p.Allow) != 1 || !p.Allow[0].IsSingleIP() || p.Allow[0].Addr() != p.Bundle || p.Allow[0].Contains(p.Gateway) {
 		t.Errorf("allowlist %v, bundle %s, gateway %s", p.Allow, p.Bundle, p.Gateway)
 	}

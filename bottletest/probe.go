@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"bottle.internal/internal/echo"
 	"bottle.internal/probes"
 	"bottle.internal/smolvm"
 )
@@ -53,7 +52,7 @@ func (b *Bottle) DialReport(ctx context.Context, addr netip.AddrPort, expect pro
 		target := probes.Target{Name: addr.String(), Addr: addr}
 		if addr.Addr() == b.plan.Bundle {
 			target.Secret, target.Sightings = b.secret, b.side.sightings
-			target.Alive = func(ctx context.Context) error { return b.BundleEcho(ctx, addr) }
+			target.Alive = func(ctx context.Context) error { return b.BundleEcho(ctx, b.plan.behind(addr)) }
 		}
 		return probes.Dial(ctx, site, probes.Options{}, target, expect)
 	})
@@ -83,7 +82,7 @@ func (b *Bottle) withCanary(ctx context.Context, do func(probes.Site) (probes.Re
 func (b *Bottle) site(c bundleCanary) probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
-		Backend: string(b.plan.Backend), Topology: b.plan.Topology,
+		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology),
 		Policy:       policyText(b.plan),
 		Run:          b.runAgent,
 		Allowed:      b.allowedTarget(c),
@@ -102,7 +101,7 @@ func policyText(p Plan) []string {
 	for _, prefix := range p.Besides {
 		text = append(text, fmt.Sprintf("allow %s (added by %s, unasked)", prefix, p.Engine))
 	}
-	return text
+	return append(text, p.exposedText()...)
 }
 
 // hostLoopback is how a guest can spell the host's loopback. On tsi a guest's own loopback connect asks the host when nothing
@@ -118,26 +117,63 @@ func hostLoopback(b smolvm.Backend) []netip.Addr {
 
 // allowedTarget is the live end of the allowed path.
 func (b *Bottle) allowedTarget(c bundleCanary) probes.Target {
+	addr, inside := b.plan.At(canaryPort), b.plan.inside(canaryPort)
+	if own, ok := c.(addressedCanary); ok && b.plan.Topology == Bridge {
+		addr, inside = own.Addr(), own.Addr()
+	}
 	return probes.Target{
-		Name: "bundle canary", Addr: c.Addr(), Secret: b.secret,
-		Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, c.Addr()) },
-		Sightings: func(context.Context) ([]echo.Sighting, error) { return c.Sightings(), nil },
+		Name: "bundle canary", Addr: addr, Secret: b.secret,
+		Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, inside) },
+		Sightings: c.Sightings,
 	}
 }
 
 // closedTargets are listeners of the bundle that the guest must not reach although they share the allowed address: the egress
 // daemon of the default bundle, which lives on the bundle's loopback only. It is a target whether it was started or not: where
 // it does not run nothing was proved, and the probe has to say so.
+//
+// In topology bridge its binding is the wall: the guest dials the very port on the bundle's own address. In topology alias the
+// wall is that its port is not published, so what is dialled is the number at the alias, where nothing of the bundle's answers,
+// and a refusal alone would show nothing: a bundle broken by publishing it could do so under any number. So wherever
+// the plan publishes the port is dialled as well, and nothing else can have been published: the launch fails where a container
+// engine published anything unasked, and a machine publishes what it was created with. A bottle with
+// the daemon on 0.0.0.0 and its port in Config.Publish is what turns this red. The control is honest about the difference: it
+// dials the daemon where it is, inside the bundle, and the name in the report says that this is not what the guest dialled.
 func (b *Bottle) closedTargets() []probes.Target {
 	if b.cfg.BundleImage != "" {
 		return nil
 	}
-	inside := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), egressPort)
-	return []probes.Target{{
-		Name: "bundle egress", Addr: netip.AddrPortFrom(b.plan.Bundle, egressPort), Secret: b.secret,
-		Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, inside) },
-		Sightings: b.side.sightings,
-	}}
+	var all []probes.Target
+	for _, at := range b.egressAddresses() {
+		all = append(all, probes.Target{
+			Name: b.egressName(), Addr: at, Secret: b.secret,
+			Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, egressInside) },
+			Sightings: b.side.sightings,
+		})
+	}
+	return all
+}
+
+// egressInside is where the egress daemon is, in the bundle.
+var egressInside = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), egressPort)
+
+// egressAddresses are where a guest would look for it: under its own number, and where that number is published.
+func (b *Bottle) egressAddresses() []netip.AddrPort {
+	all := []netip.AddrPort{netip.AddrPortFrom(b.plan.Bundle, egressPort)}
+	if at := b.plan.At(egressPort); at != all[0] {
+		all = append(all, at)
+	}
+	return all
+}
+
+func (b *Bottle) egressName() string {
+	if b.plan.Topology == Bridge {
+		return "bundle egress"
+	}
+	if _, published := b.plan.Ports[egressPort]; published {
+		return fmt.Sprintf("bundle egress (%s in the bundle, published at %s)", egressInside, b.plan.At(egressPort))
+	}
+	return fmt.Sprintf("bundle egress (%s in the bundle, published nowhere)", egressInside)
 }
 
 // runAgent carries one batch into the guest and its answer out. What comes back is untrusted.

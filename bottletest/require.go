@@ -15,8 +15,8 @@ import (
 // longest part of it.
 const requireTimeout = 5 * time.Minute
 
-// Require skips tb, naming every unmet condition, unless this host can launch what cfg asks for: the guest engine is there and
-// a container engine answers. A skip is not a pass: with BOTTLE_REQUIRE=1 it is a failure, and so it is in a Gitea Actions job
+// Require skips tb, naming every unmet condition, unless this host can launch what cfg asks for: the guest engine is there, and
+// a container engine answers or the guest engine can run the bundle as well. A skip is not a pass: with BOTTLE_REQUIRE=1 it is a failure, and so it is in a Gitea Actions job
 // (GITEA_ACTIONS=true) unless BOTTLE_REQUIRE=0 says that the job means to skip.
 func Require(tb TB, cfg Config) {
 	tb.Helper()
@@ -50,16 +50,34 @@ func Available(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var unmet []error
-	if _, err := findEngine(ctx, cfg); err != nil {
+	engine, err := findEngine(ctx, cfg)
+	if err != nil {
 		unmet = append(unmet, err)
 	}
-	if _, err := bundle.Detect(ctx); err != nil {
-		unmet = append(unmet, fmt.Errorf("%w: %w", ErrUnavailable, err))
+	if err := runtimeAvailable(ctx, cfg, engine); err != nil {
+		unmet = append(unmet, err)
 	}
 	if len(unmet) == 0 {
 		return nil
 	}
 	return &conditions{unmet}
+}
+
+// runtimeAvailable says whether something can run the bundle: a container engine, or where cfg lets it the guest's own engine,
+// if that is found (nil if not).
+func runtimeAvailable(ctx context.Context, cfg Config, engine *guestEngine) error {
+	var noMachine error
+	if cfg.mayBeMachine() && engine != nil {
+		_, noMachine = publishBackend(engine.version)
+	}
+	if cfg.runtime() == Machine {
+		return noMachine
+	}
+	_, err := bundle.Detect(ctx)
+	if err == nil || cfg.mayBeMachine() && noMachine == nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, err), noMachine)
 }
 
 // conditions are the unmet ones, one line each.

@@ -27,6 +27,11 @@ type record struct {
 	Path    string    `json:"path"`            // the smolvm that knows the machine
 	Env     []string  `json:"env"`             // what that smolvm needs to find it again
 	World   string    `json:"world,omitempty"` // the directory of the world's socket
+	Alias   alias     `json:"alias"`           // the host's address, zero in topology bridge
+	// Runtime is what runs the bundle; "" in records of older builds, which knew containers only.
+	Runtime BundleRuntime `json:"runtime,omitempty"`
+	// Plan is what Attach has to know; nil until it was made.
+	Plan *Plan `json:"plan,omitempty"`
 }
 
 const (

@@ -14,9 +14,6 @@ import (
 	"bottle.internal/internal/echo"
 )
 
-// canaryName is the canary subcommand's name in its echoes.
-const canaryName = "canary"
-
 // canary is `bottle-bundle canary [--listen ip:port]`: it prints where it listens and then one sighting per line, until
 // standard input ends.
 func canary(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout io.Writer) error {
@@ -50,7 +47,20 @@ func canary(ctx context.Context, args []string, getenv func(string) string, stdi
 	if _, err := stdout.Write(append(up, '\n')); err != nil {
 		return fmt.Errorf("canary: %w", err)
 	}
-	return answerAll(l, secret, newJournal(stdout, canaryName))
+	return answerAll(l, secret, newJournal(stdout, wire.Canary))
+}
+
+// keepCanary is `bottle-bundle daemon canary`: a canary that ends with PID 1.
+func keepCanary(ctx context.Context, s Settings, j *journal) error {
+	if !s.CanaryListen.IsValid() {
+		return usagef("%s says nothing", wire.EnvCanaryListen)
+	}
+	l, err := listenTCP(s.CanaryListen)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { _ = l.Close() })
+	return answerAll(l, s.Secret, j)
 }
 
 // answerAll echoes on l until it is closed.

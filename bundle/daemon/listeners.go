@@ -1,15 +1,11 @@
 package daemon
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,15 +14,10 @@ import (
 	"text/tabwriter"
 
 	"bottle.internal/bundle/internal/wire"
+	"bottle.internal/internal/procnet"
 )
 
 const procfs = "/proc"
-
-// States of proc(5)'s /proc/net files: a listening TCP socket, and a UDP socket without a peer.
-const (
-	tcpListen = "0A"
-	udpBound  = "07"
-)
 
 // printListeners is `bottle-bundle listeners [-o table|json]`.
 func printListeners(args []string, stdout io.Writer) error {
@@ -65,67 +56,17 @@ func listeners() ([]wire.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		socks, err := parseSockets(f, network)
+		socks, err := procnet.Parse(f, network)
 		_ = f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		for _, s := range socks {
-			h := held[s.inode]
-			out = append(out, wire.Listener{Network: network, Addr: s.addr, PID: h.pid, Command: h.command})
+			h := held[s.Inode]
+			out = append(out, wire.Listener{Network: network, Addr: s.Addr, PID: h.pid, Command: h.command})
 		}
 	}
 	return out, nil
-}
-
-// A socket is one line of a /proc/net file that waits for peers.
-type socket struct {
-	addr  netip.AddrPort
-	inode string
-}
-
-// parseSockets reads a /proc/net/{tcp,udp}{,6} file: the listening or unconnected sockets in it. A line that cannot be read
-// is an error, never a listener less.
-func parseSockets(r io.Reader, network string) ([]socket, error) {
-	want := tcpListen
-	if strings.HasPrefix(network, "udp") {
-		want = udpBound
-	}
-	var out []socket
-	sc := bufio.NewScanner(r)
-	for line := 0; sc.Scan(); line++ {
-		f := strings.Fields(sc.Text())
-		if line == 0 || len(f) == 0 {
-			continue // the heading
-		}
-		if len(f) < 10 {
-			return nil, fmt.Errorf("line %d has %d fields: %q", line+1, len(f), sc.Text())
-		}
-		if f[3] != want {
-			continue
-		}
-		addr, err := parseHexAddr(f[1])
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", line+1, err)
-		}
-		out = append(out, socket{addr, f[9]})
-	}
-	return out, sc.Err()
-}
-
-// parseHexAddr reads "0100007F:22B8": the address as 32-bit words in the machine's byte order, the port as a number.
-func parseHexAddr(text string) (netip.AddrPort, error) {
-	host, port, ok := strings.Cut(text, ":")
-	p, perr := strconv.ParseUint(port, 16, 16)
-	b, err := hex.DecodeString(host)
-	if !ok || perr != nil || err != nil || len(port) != 4 || len(b) != 4 && len(b) != 16 {
-		return netip.AddrPort{}, fmt.Errorf("%q is not a socket address", text)
-	}
-	for i := 0; i < len(b); i += 4 {
-		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return netip.AddrPortFrom(a, uint16(p)), nil
 }
 
 type holder struct {

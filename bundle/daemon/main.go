@@ -58,8 +58,10 @@ func dispatch(ctx context.Context, args []string, getenv func(string) string, st
 		return dial(ctx, rest, stdout)
 	case "canary":
 		return canary(ctx, rest, getenv, stdin, stdout)
+	case "start":
+		return startDetached(ctx, rest, stdout)
 	default:
-		return usagef("unknown subcommand %q (known: daemon, listeners, dial, canary; none = PID 1)", name)
+		return usagef("unknown subcommand %q (known: daemon, listeners, dial, canary, start; none = PID 1)", name)
 	}
 }
 
@@ -74,7 +76,7 @@ func pid1(ctx context.Context, getenv func(string) string, stdout io.Writer) err
 		return fmt.Errorf("finding the program to start daemons with: %w", err)
 	}
 	sup := Supervisor{Log: stdout, Secret: s.Secret}
-	for _, name := range s.Daemons {
+	for _, name := range s.children() {
 		sup.Daemons = append(sup.Daemons, Child{
 			Name: name, Argv: []string{exe, "daemon", name}, Env: s.environ(name), Echo: s.listen(name),
 		})
@@ -97,6 +99,8 @@ func runDaemon(ctx context.Context, args []string, getenv func(string) string, s
 		return serve(ctx, s.ProxyListen, newProxy(s, j))
 	case wire.Egress:
 		return serve(ctx, s.EgressListen, newEgress(s, j))
+	case wire.Canary:
+		return keepCanary(ctx, s, j)
 	}
 	return unknownDaemon(args[0])
 }

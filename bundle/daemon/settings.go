@@ -18,6 +18,7 @@ type Settings struct {
 	ProxyListen  netip.AddrPort // of the proxy daemon
 	EgressListen netip.AddrPort // of the egress daemon
 	Upstream     *url.URL       // the hop the proxy dials out through
+	CanaryListen netip.AddrPort // of a canary kept beside the daemons; invalid = none
 }
 
 // ParseSettings reads the environment through getenv. Every error is one the operator can mend, and none leaves anything
@@ -39,6 +40,11 @@ func ParseSettings(getenv func(string) string) (s Settings, err error) {
 	}
 	if s.EgressListen, err = listenAddr(wire.EnvEgressListen, getenv, wire.EgressListen); err != nil {
 		return Settings{}, err
+	}
+	if getenv(wire.EnvCanaryListen) != "" {
+		if s.CanaryListen, err = listenAddr(wire.EnvCanaryListen, getenv, ""); err != nil {
+			return Settings{}, err
+		}
 	}
 	s.Upstream, err = upstream(getenv(wire.EnvUpstream))
 	return s, err
@@ -86,10 +92,21 @@ func upstream(v string) (*url.URL, error) {
 
 // listen is where the daemon called name listens.
 func (s Settings) listen(name string) netip.AddrPort {
-	if name == wire.Egress {
+	switch name {
+	case wire.Egress:
 		return s.EgressListen
+	case wire.Canary:
+		return s.CanaryListen
 	}
 	return s.ProxyListen
+}
+
+// children are the names of what PID 1 starts.
+func (s Settings) children() []string {
+	if s.CanaryListen.IsValid() {
+		return append(slices.Clone(s.Daemons), wire.Canary)
+	}
+	return s.Daemons
 }
 
 // environ is what the daemon called name needs and nothing else: what PID 1 was given besides stays with PID 1.
@@ -100,6 +117,9 @@ func (s Settings) environ(name string) []string {
 	}
 	if s.Secret != (echo.Secret{}) {
 		env = append(env, wire.EnvSecret+"="+s.Secret.String()) // each answers echoes itself
+	}
+	if name == wire.Canary {
+		env = append(env, wire.EnvCanaryListen+"="+s.CanaryListen.String())
 	}
 	if name == wire.Proxy {
 		env = append(env, wire.EnvProxyListen+"="+s.ProxyListen.String(), wire.EnvUpstream+"="+s.Upstream.String())

@@ -12,6 +12,7 @@ const (
 	EnvProxyListen  = "BOTTLE_PROXY_LISTEN"   // ip:port, empty = ProxyListen
 	EnvEgressListen = "BOTTLE_EGRESS_LISTEN"  // ip:port, empty = EgressListen
 	EnvUpstream     = "BOTTLE_PROXY_UPSTREAM" // http URL of the egress hop, empty = EgressListen's
+	EnvCanaryListen = "BOTTLE_CANARY_LISTEN"  // ip:port of a Canary kept beside the daemons, empty = none
 )
 
 // The daemons PID 1 knows.
@@ -19,6 +20,10 @@ const (
 	Proxy  = "proxy"
 	Egress = "egress"
 )
+
+// Canary is what a canary calls itself in its echoes. PID 1 keeps one like a daemon where EnvCanaryListen says so: a bundle
+// that is a machine has no stream that stays open, by whose end a canary could know its own.
+const Canary = "canary"
 
 // Where the daemons listen unless told otherwise.
 const (

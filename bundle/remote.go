@@ -1,0 +1,171 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle/internal/wire"
+	"bottle.internal/internal/echo"
+)
+
+// CanaryName is what canaries call themselves in echoes and sightings.
+const CanaryName = wire.Canary
+
+// A Place is somewhere a bundle runs that is no container: all that is needed is that programs can be run there.
+type Place struct {
+	// Program is where /bottle-bundle of the image is to be found there.
+	Program string
+	// Exec runs argv there, without a shell, and returns its standard output. A non-zero exit is an error with what it said.
+	Exec func(ctx context.Context, argv ...string) ([]byte, error)
+	// Log returns all that the supervisor has logged.
+	Log func(ctx context.Context) ([]byte, error)
+}
+
+// A Remote is a bundle in a Place: what a Container is asked, asked there. It keeps a canary up beside its daemons. It is safe
+// for concurrent use if its Place is.
+type Remote struct {
+	place    Place
+	settings settings
+	canary   netip.AddrPort
+}
+
+// NewRemote describes a bundle in p whose canary listens on canary, an address of that place. opts are Run's; one that is
+// about a container is an error. Nothing is started: Settings goes to `bottle-bundle start` there.
+func NewRemote(p Place, canary netip.AddrPort, opts ...testcontainers.ContainerCustomizer) (*Remote, error) {
+	for _, o := range opts {
+		if _, ok := o.(Option); !ok {
+			return nil, fmt.Errorf("remote bundle: %T is about a container, and there is none", o)
+		}
+	}
+	s, err := newSettings(opts)
+	if err != nil {
+		return nil, fmt.Errorf("remote bundle: %w", err)
+	}
+	if s.network != nil || s.publish != nil || s.canaries != nil {
+		return nil, errors.New("remote bundle: WithNetwork, WithPublish and WithCanaryPorts are about a container, and there is none")
+	}
+	return &Remote{place: p, settings: s, canary: canary}, nil
+}
+
+// RecallRemote describes the bundle in p from the settings it was started with.
+func RecallRemote(p Place, text []byte) (*Remote, error) {
+	s, err := newSettings(nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &Remote{place: p}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		var err error
+		switch key {
+		case wire.EnvDaemons:
+			s.daemons = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
+		case wire.EnvSecret:
+			s.secret, err = echo.ParseSecret(value)
+		case wire.EnvProxyListen:
+			s.listen[wire.Proxy], err = netip.ParseAddrPort(value)
+		case wire.EnvEgressListen:
+			s.listen[wire.Egress], err = netip.ParseAddrPort(value)
+		case wire.EnvCanaryListen:
+			r.canary, err = netip.ParseAddrPort(value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("remote bundle: its settings' %s: %w", key, err)
+		}
+	}
+	if !r.canary.IsValid() {
+		return nil, errors.New("remote bundle: its settings name no canary")
+	}
+	r.settings = s
+	return r, nil
+}
+
+// Settings is the file that `bottle-bundle start --settings` reads. It holds the secret.
+func (r *Remote) Settings() []byte {
+	env := r.settings.env()
+	env[wire.EnvCanaryListen] = r.canary.String()
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		fmt.Fprintf(&b, "%s=%s\n", key, env[key])
+	}
+	return []byte(b.String())
+}
+
+// Daemons are the names given to WithDaemons.
+func (r *Remote) Daemons() []string { return slices.Clone(r.settings.daemons) }
+
+// Secret verifies the proofs in the echoes of this bundle's daemons and its canary. It must never reach a guest.
+func (r *Remote) Secret() echo.Secret { return r.settings.secret }
+
+// Canary is where its canary listens, there.
+func (r *Remote) Canary() netip.AddrPort { return r.canary }
+
+// Listeners is what listens there now.
+func (r *Remote) Listeners(ctx context.Context) ([]Listener, error) {
+	out, err := r.place.Exec(ctx, r.place.Program, "listeners", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	var ls []Listener
+	if err := json.Unmarshal(out, &ls); err != nil {
+		return nil, fmt.Errorf("reading the listeners: %w", err)
+	}
+	return ls, nil
+}
+
+// Echo dials addr from there and has n echoed. Whose echo it was, the holder of the canary's secret can tell.
+func (r *Remote) Echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
+	out, err := r.place.Exec(ctx, r.place.Program, "dial", addr.String(), string(n))
+	if err != nil {
+		return echo.Reply{}, err
+	}
+	return echo.ParseResponse(out)
+}
+
+// Sightings are the echoes that the daemons, and the canary under its name, have answered so far, oldest first. It misses none
+// that was answered before the call: each is asked for one more, as Container.Sightings does. An error says that the sightings
+// returned with it may lack some.
+func (r *Remote) Sightings(ctx context.Context) ([]echo.Sighting, error) {
+	marks, asked := r.mark(ctx)
+	ctx, cancel := context.WithTimeout(ctx, storedWithin)
+	defer cancel()
+	for {
+		log, err := r.place.Log(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all := parseSightings(string(log))
+		others := slices.DeleteFunc(slices.Clone(all), func(s echo.Sighting) bool { return slices.Contains(marks, s.Nonce) })
+		if asked != nil || len(all)-len(others) == len(marks) {
+			return others, asked
+		}
+		select {
+		case <-ctx.Done():
+			return others, fmt.Errorf("waiting for the daemons' logs: %w", context.Cause(ctx))
+		case <-time.After(upPoll):
+		}
+	}
+}
+
+// mark asks everything that answers echoes for one and returns the nonces.
+func (r *Remote) mark(ctx context.Context) ([]echo.Nonce, error) {
+	argv := []string{r.place.Program, "dial"}
+	var marks []echo.Nonce
+	for _, at := range append(slices.Collect(maps.Values(r.settings.ports())), r.canary) {
+		marks = append(marks, echo.NewNonce())
+		argv = append(argv, wire.FromInside(at).String(), string(marks[len(marks)-1]))
+	}
+	if _, err := r.place.Exec(ctx, argv...); err != nil {
+		return marks, fmt.Errorf("sightings may be incomplete: %w", err)
+	}
+	return marks, nil
+}
