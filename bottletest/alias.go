@@ -44,7 +44,7 @@ const (
 var aliasPool = netip.MustParsePrefix("10.78.0.0/16")
 
 // loopbackAlias chooses an address of 127/8 for a guest on tsi, where the guest's loopback is the host's.
-func loopbackAlias(host hostAddresses, taken []alias, ports []uint16) (alias, error) {
+func loopbackAlias(host hostAddresses, taken []alias, ports wantedPorts) (alias, error) {
 	var last error
 	for _, a := range host.loopbacks() {
 		if heldBy(taken, a) {
@@ -61,7 +61,7 @@ func loopbackAlias(host hostAddresses, taken []alias, ports []uint16) (alias, er
 
 // privateAlias chooses an address for a guest on virtio-net: one added to the loopback interface for this bottle, or where that
 // must not be done one that is there already. record is called before anything is changed.
-func privateAlias(host hostAddresses, label string, taken []alias, ports []uint16, record func(alias) error) (alias, error) {
+func privateAlias(host hostAddresses, label string, taken []alias, ports wantedPorts, record func(alias) error) (alias, error) {
 	for _, a := range host.candidates() {
 		if heldBy(taken, a) {
 			continue
@@ -84,7 +84,7 @@ func privateAlias(host hostAddresses, label string, taken []alias, ports []uint1
 
 // sharedAlias takes an address that the host has. Where it belongs to nobody else, as one that a person put on the loopback
 // interface for bottles, it is this bottle's alone while it lasts.
-func sharedAlias(host hostAddresses, taken []alias, ports []uint16) (alias, error) {
+func sharedAlias(host hostAddresses, taken []alias, ports wantedPorts) (alias, error) {
 	for _, a := range host.idle() {
 		if !heldBy(taken, a) {
 			return alias{Addr: a}.withPorts(ports, taken)
@@ -100,18 +100,26 @@ func heldBy(taken []alias, a netip.Addr) bool {
 	return slices.ContainsFunc(taken, func(t alias) bool { return t.Addr == a })
 }
 
-// withPorts chooses a port of the address for each of the bundle's: the same number where nothing is bound there. On a shared
-// address always another one: there a bundle's own numbers would be somebody else's sooner or later.
-func (a alias) withPorts(ports []uint16, taken []alias) (alias, error) {
-	a.Ports = make(map[uint16]uint16, len(ports))
+// wantedPorts are the ports of a bundle to be published.
+type wantedPorts struct {
+	ports []uint16
+	// moved says that none may keep its number: smolvm refuses to start a machine one of whose host ports another running
+	// machine has, whatever the address.
+	moved bool
+}
+
+// withPorts chooses a port of the address for each of the bundle's: the same number where that may be and nothing is bound
+// there. On a shared address never: there a bundle's own numbers would be somebody else's sooner or later.
+func (a alias) withPorts(want wantedPorts, taken []alias) (alias, error) {
+	a.Ports = make(map[uint16]uint16, len(want.ports))
 	var held []net.Listener // so that no port is chosen twice
 	defer func() {
 		for _, l := range held {
 			_ = l.Close()
 		}
 	}()
-	for _, p := range ports {
-		l, err := a.bind(p, taken)
+	for _, p := range want.ports {
+		l, err := a.bind(p, want.moved || a.Shared, taken)
 		if err != nil {
 			return alias{}, err
 		}
@@ -121,9 +129,10 @@ func (a alias) withPorts(ports []uint16, taken []alias) (alias, error) {
 	return a, nil
 }
 
-// bind listens on the address, at port if that can be had. Ports that another bottle has recorded may not be bound yet.
-func (a alias) bind(port uint16, taken []alias) (net.Listener, error) {
-	if !a.Shared {
+// bind listens on the address, at port unless that must be moved or cannot be had. Ports that another bottle has recorded may
+// not be bound yet.
+func (a alias) bind(port uint16, moved bool, taken []alias) (net.Listener, error) {
+	if !moved {
 		if l, err := net.Listen("tcp4", netip.AddrPortFrom(a.Addr, port).String()); err == nil {
 			return l, nil
 		}
@@ -133,8 +142,8 @@ func (a alias) bind(port uint16, taken []alias) (net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("binding a port of %s: %w", a.Addr, err)
 		}
-		got := netip.MustParseAddrPort(l.Addr().String())
-		if !slices.ContainsFunc(taken, func(t alias) bool { return t.publishesAt(got) }) {
+		got := netip.MustParseAddrPort(l.Addr().String()).Port()
+		if !slices.ContainsFunc(taken, func(t alias) bool { return t.publishes(got) }) {
 			return l, nil
 		}
 		_ = l.Close()
@@ -142,12 +151,10 @@ func (a alias) bind(port uint16, taken []alias) (net.Listener, error) {
 	return nil, fmt.Errorf("binding a port of %s: every one that is free belongs to a bottle", a.Addr)
 }
 
-func (a alias) publishesAt(at netip.AddrPort) bool {
-	if a.Addr != at.Addr() {
-		return false
-	}
+// publishes reports whether a host port of the bottle's has this number.
+func (a alias) publishes(port uint16) bool {
 	for _, p := range a.Ports {
-		if p == at.Port() {
+		if p == port {
 			return true
 		}
 	}
@@ -183,11 +190,11 @@ func (l *launch) claimAlias(ctx context.Context) error {
 }
 
 func (l *launch) chooseAlias(taken []alias, write func(alias) error) (alias, error) {
-	ports := l.cfg.publishedPorts()
+	ports := wantedPorts{l.cfg.publishedPorts(), l.runtime == Machine}
 	if l.engine.version.PolicyBackend() == smolvm.TSI {
-		return loopbackAlias(thisHost{}, taken, ports)
+		return loopbackAlias(l.with.host, taken, ports)
 	}
-	return privateAlias(thisHost{}, aliasLabel(l.record.Slug), taken, ports, write)
+	return privateAlias(l.with.host, aliasLabel(l.record.Slug), taken, ports, write)
 }
 
 // aliasLabel is what an address of the bottle called slug is labelled with: the kernel wants the interface's name first and 15

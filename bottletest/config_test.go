@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle"
 )
 
 func TestBadConfigIsRefusedBeforeAnythingIsCreated(t *testing.T) {
@@ -13,14 +17,19 @@ func TestBadConfigIsRefusedBeforeAnythingIsCreated(t *testing.T) {
 		cfg  Config
 		says string
 	}{
-		"upper case":      {Config{Name: "Upper"}, "Name"},
-		"double hyphen":   {Config{Name: "a--b"}, "Name"},
-		"too long":        {Config{Name: strings.Repeat("a", 25)}, "Name"},
-		"unknown engine":  {Config{Engine: "qemu"}, "engine"},
-		"unknown daemon":  {Config{Daemons: []string{"proxi"}}, "proxi"},
-		"no such pack":    {Config{From: "/nowhere/x.smolmachine"}, "From"},
-		"no such agent":   {Config{Agent: "/nowhere/agent"}, "Agent"},
-		"a sound rewrite": {Config{Rewrite: func(args []string) []string { return args }}, "Ungated"},
+		"upper case":              {Config{Name: "Upper"}, "Name"},
+		"double hyphen":           {Config{Name: "a--b"}, "Name"},
+		"too long":                {Config{Name: strings.Repeat("a", 25)}, "Name"},
+		"unknown engine":          {Config{Engine: "qemu"}, "engine"},
+		"unknown daemon":          {Config{Daemons: []string{"proxi"}}, "proxi"},
+		"no such pack":            {Config{From: "/nowhere/x.smolmachine"}, "From"},
+		"no such agent":           {Config{Agent: "/nowhere/agent"}, "Agent"},
+		"topology":                {Config{Topology: "gateway"}, "topology"},
+		"runtime":                 {Config{BundleRuntime: "pod"}, "runtime"},
+		"a machine has no bridge": {Config{BundleRuntime: Machine, Topology: Bridge}, "bridge"},
+		"a machine has no image":  {Config{BundleRuntime: Machine, BundleImage: "mine:1"}, "BundleImage"},
+		"port 0":                  {Config{Publish: []uint16{0}}, "Publish"},
+		"a sound rewrite":         {Config{Rewrite: func(args []string) []string { return args }}, "Ungated"},
 	} {
 		_, err := Run(t.Context(), tc.cfg)
 		if !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), tc.says) {
@@ -59,5 +68,36 @@ func TestFaultOfTheEnvironmentIsNotLost(t *testing.T) {
 	}
 	if env := engineEnv(Config{}, Smolvm); len(env) != 0 {
 		t.Errorf("the real smolvm is given %q", env)
+	}
+}
+
+// TestWhatMayRunTheBundle: a machine stands in only for a container that nothing asks for.
+func TestWhatMayRunTheBundle(t *testing.T) {
+	t.Setenv("BOTTLE_TOPOLOGY", "")
+	t.Setenv("BOTTLE_BUNDLE_RUNTIME", "")
+	for name, tc := range map[string]struct {
+		cfg Config
+		may bool
+	}{
+		"nothing said":    {Config{}, true},
+		"topology alias":  {Config{Topology: Alias}, true},
+		"machine":         {Config{BundleRuntime: Machine}, true},
+		"topology bridge": {Config{Topology: Bridge}, false},
+		"container":       {Config{BundleRuntime: Container}, false},
+		"an image":        {Config{BundleImage: "mine:1"}, false},
+		"an option":       {Config{BundleOptions: []testcontainers.ContainerCustomizer{bundle.WithName("x")}}, true},
+		"a container's":   {Config{BundleOptions: []testcontainers.ContainerCustomizer{testcontainers.WithEnv(nil)}}, false},
+	} {
+		if got := tc.cfg.mayBeMachine(); got != tc.may {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	t.Setenv("BOTTLE_TOPOLOGY", "alias")
+	t.Setenv("BOTTLE_BUNDLE_RUNTIME", "machine")
+	if c := (Config{}); c.topology() != Alias || c.runtime() != Machine {
+		t.Errorf("the environment says %q, %q", c.topology(), c.runtime())
+	}
+	if c := (Config{Topology: Bridge, BundleRuntime: Container}); c.topology() != Bridge || c.runtime() != Container {
+		t.Errorf("the environment overrules the Config: %q, %q", c.topology(), c.runtime())
 	}
 }

@@ -65,6 +65,23 @@ func (p Plan) exposedText() []string {
 	return text
 }
 
+// checkPublished fails where a port of the bundle is bound to more than the alias: whatever publishes it was asked for one
+// address, and at every address the host's neighbours would reach the bundle. When the ports were chosen nobody had them bound.
+func (p Plan) checkPublished() error {
+	all, err := exposed(p.Bundle)
+	if err != nil {
+		return nil //nolint:nilerr // not known on this platform, and the report says so
+	}
+	for _, l := range all {
+		for port, host := range p.Ports {
+			if l.Port() == host && !p.publishes(l) {
+				return fmt.Errorf("port %d of the bundle, published at %s, is bound at %s: at every address of this host", port, p.At(port), l)
+			}
+		}
+	}
+	return nil
+}
+
 // publishes reports whether the listener l is the bundle's own.
 func (p Plan) publishes(l netip.AddrPort) bool {
 	for _, host := range p.Ports {

@@ -19,16 +19,13 @@ import (
 // A launch is one bottle on its way up.
 type launch struct {
 	*Bottle
-	newSide  sideMaker
+	with     parts
 	runtime  BundleRuntime // settled in readiness
 	topology Topology
 	labels   map[string]string
 	failed   string // the step that failed
 	mu       sync.Mutex
 }
-
-// A sideMaker makes the side that runs the bundle.
-type sideMaker func(BundleRuntime) sidecar
 
 // Run launches a bottle and returns when its launch gate passed. On an error everything started is gone again, unless
 // Config.Keep, and the error is a *LaunchError that says at which step. The caller ends the bottle with Close.
@@ -45,14 +42,19 @@ func Run(ctx context.Context, cfg Config) (*Bottle, error) {
 		}
 		return &containerSidecar{cfg: cfg, secret: secret}
 	}
-	return run(ctx, cfg, secret, newSide, findEngine)
+	return run(ctx, cfg, secret, parts{newSide, findEngine, thisHost{}})
 }
 
-type engineFinder func(context.Context, Config) (*guestEngine, error)
+// parts are what a launch is made with.
+type parts struct {
+	newSide func(BundleRuntime) sidecar // the side that runs the bundle
+	find    func(context.Context, Config) (*guestEngine, error)
+	host    hostAddresses
+}
 
 // run launches, and launches once more where the topology was left open and this host turned out not to reach the container.
 // This process knows it from then on.
-func run(ctx context.Context, cfg Config, secret echo.Secret, newSide sideMaker, find engineFinder) (*Bottle, error) {
+func run(ctx context.Context, cfg Config, secret echo.Secret, with parts) (*Bottle, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
@@ -61,8 +63,8 @@ func run(ctx context.Context, cfg Config, secret echo.Secret, newSide sideMaker,
 	j := &journal{next: cfg.Logf}
 	cfg.Logf = j.logf
 	for {
-		l := &launch{Bottle: &Bottle{cfg: cfg, secret: secret, journal: j, undo: new(undo)}, newSide: newSide}
-		err := l.up(ctx, find)
+		l := &launch{Bottle: &Bottle{cfg: cfg, secret: secret, journal: j, undo: new(undo)}, with: with}
+		err := l.up(ctx)
 		if err == nil {
 			return l.Bottle, nil
 		}
@@ -76,12 +78,17 @@ func run(ctx context.Context, cfg Config, secret echo.Secret, newSide sideMaker,
 
 // up runs the steps. What the container engine and smolvm do is independent until the gate, so they do it side by side: the
 // container's start and the guest's boot are the two long waits of a launch.
-func (l *launch) up(ctx context.Context, find engineFinder) error {
-	if err := l.readiness(ctx, find); err != nil {
+func (l *launch) up(ctx context.Context) error {
+	if err := l.readiness(ctx); err != nil {
 		return err
 	}
 	if err := l.claim(ctx); err != nil {
 		return err
+	}
+	if l.topology == Alias {
+		if err := l.claimAlias(ctx); err != nil {
+			return err
+		}
 	}
 	left, right := l.undo.fork()
 	if err := l.locate(ctx, left); err != nil {
@@ -113,11 +120,11 @@ func (l *launch) step(ctx context.Context, name string, do func(context.Context)
 }
 
 // readiness finds both engines and has every binary and image ready; it leaves nothing behind.
-func (l *launch) readiness(ctx context.Context, find engineFinder) error {
+func (l *launch) readiness(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return l.step(ctx, "guest engine", func(ctx context.Context) (err error) {
-			l.engine, err = find(ctx, l.cfg)
+			l.engine, err = l.with.find(ctx, l.cfg)
 			return err
 		})
 	})
@@ -136,14 +143,14 @@ func (l *launch) readiness(ctx context.Context, find engineFinder) error {
 // prepareSide finds what runs the bundle. Where that was left open and no container engine answers, it is a machine.
 func (l *launch) prepareSide(ctx context.Context) error {
 	l.runtime = cmp.Or(l.cfg.runtime(), Container)
-	l.side = l.newSide(l.runtime)
+	l.side = l.with.newSide(l.runtime)
 	err := l.side.prepare(ctx)
 	if l.runtime == Machine || !errors.Is(err, ErrUnavailable) || !l.cfg.mayBeMachine() {
 		return err
 	}
 	l.cfg.logf("the bundle will be a machine: %v", err)
 	l.runtime = Machine
-	l.side = l.newSide(l.runtime)
+	l.side = l.with.newSide(l.runtime)
 	return l.side.prepare(ctx)
 }
 
@@ -188,13 +195,8 @@ func (l *launch) openWorld() error {
 	return l.record.write()
 }
 
-// locate allocates what the bundle's address is made of, and plans.
+// locate makes the bundle's network, if it has one, and plans.
 func (l *launch) locate(ctx context.Context, undo *undo) error {
-	if l.topology == Alias {
-		if err := l.claimAlias(ctx); err != nil {
-			return err
-		}
-	}
 	at := Location{Topology: l.topology, Runtime: l.runtime, Alias: l.record.Alias.Addr, Ports: l.record.Alias.Ports, Shared: l.record.Alias.Shared}
 	if l.runtime == Container {
 		if err := l.network(ctx, undo, &at); err != nil {

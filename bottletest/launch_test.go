@@ -14,7 +14,7 @@ import (
 	"bottle.internal/smolvm/smolvmtest"
 )
 
-func TestMain(m *testing.M) { smolvmtest.Main(m) }
+func TestMain(m *testing.M) { smolvmtest.Main(m, bundleFailures()) }
 
 // fakeLaunch launches against a scripted smolvm and a fake container side. verb is the machine subcommand that fails, failAt
 // the call of the container side that does; "" is none. The gate cannot pass without a guest, so a launch that is to succeed
@@ -35,7 +35,7 @@ func fakeLaunch(t *testing.T, verb, failAt string, ungated bool) (*Bottle, *fake
 	fake := smolvmtest.New(t, replies...)
 	side := &fakeSidecar{failAt: failAt}
 	cfg := Config{Name: "fake", Engine: Smolvm, Smolvm: fake.Path, Agent: fake.Path, Ungated: ungated, Artifacts: t.TempDir()}
-	b, err := run(t.Context(), cfg, echo.NewSecret(), func(BundleRuntime) sidecar { return side }, findEngine)
+	b, err := run(t.Context(), cfg, echo.NewSecret(), parts{func(BundleRuntime) sidecar { return side }, findEngine, thisHost{}})
 	return b, side, fake, err
 }
 

@@ -98,7 +98,7 @@ func (s *machineSidecar) proveProxy(ctx context.Context, p Plan) error {
 func (s *machineSidecar) createOptions(p Plan, labels map[string]string) smolvm.CreateOptions {
 	o := smolvm.CreateOptions{Network: smolvm.Network{Enabled: true}}
 	for _, port := range slices.Sorted(maps.Keys(p.Ports)) {
-		o.Ports = append(o.Ports, smolvm.Port{Host: p.At(port).Port(), Guest: p.listens(port)})
+		o.Ports = append(o.Ports, smolvm.Port{Host: p.At(port).Port(), Guest: p.ListensOn(port)})
 	}
 	if s.engine.version.AtLeast(1, 8, 0) {
 		o.Labels = labels
@@ -106,19 +106,18 @@ func (s *machineSidecar) createOptions(p Plan, labels map[string]string) smolvm.
 	return o
 }
 
-// describeRemote says where the daemons listen. On virtio-net they are open to the machine's network, which nobody but the
-// relay of the published ports can reach. On tsi they listen on the alias itself, under the host's number: the host binds what
-// the guest chose, and 0.0.0.0 would be every address of the host (libkrun tsi_stream.rs try_listen).
+// describeRemote says where the daemons listen. On virtio-net those open to the network are open to the machine's, which nobody
+// but the relay of the published ports can reach. On tsi the host binds what the guest chooses, and 0.0.0.0 would be every
+// address of the host (libkrun tsi_stream.rs try_listen): there they listen on the alias, under the host's number.
 func (s *machineSidecar) describeRemote(p Plan, backend smolvm.Backend) (*bundle.Remote, error) {
 	opts := []testcontainers.ContainerCustomizer{
 		bundle.WithDaemons(p.Daemons...), bundle.WithProxyAllow(s.cfg.ProxyAllow...), bundle.WithSecret(s.secret),
 	}
-	canary := netip.AddrPortFrom(netip.IPv4Unspecified(), canaryPort)
+	open := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
 	if backend == smolvm.TSI {
-		canary = p.inside(canaryPort)
-		opts = append(opts, bundle.WithListen("proxy", p.inside(proxyPort)))
+		open = p.inside
 	}
-	return bundle.NewRemote(s.place(), canary, append(opts, s.cfg.BundleOptions...)...)
+	return bundle.NewRemote(s.place(), canaryPort, open, append(opts, s.cfg.BundleOptions...)...)
 }
 
 // startDaemons brings the program and its settings in and starts the supervisor. It returns when every daemon answered.

@@ -109,14 +109,13 @@ func (p Plan) At(port uint16) netip.AddrPort {
 
 // inside is where port of the bundle is dialled in the bundle itself, for a daemon that is open to the guest.
 func (p Plan) inside(port uint16) netip.AddrPort {
-	return netip.AddrPortFrom(p.Inside, p.listens(port))
+	return netip.AddrPortFrom(p.Inside, p.ListensOn(port))
 }
 
-// listens is the number under which the bundle's daemon for port listens inside it: the host's in a machine on tsi, where a
-// published port is dialled through the host even from inside. Ports of Config.Publish are the user's daemons', whose numbers
-// are not ours to choose.
-func (p Plan) listens(port uint16) uint16 {
-	if p.Runtime == Machine && p.Inside == p.Bundle && (port == proxyPort || port == canaryPort) {
+// ListensOn is the number under which the bundle's daemon for port listens inside it: the host's in a machine on tsi, where a
+// published port is dialled through the host even from inside (libkrun.h: under the guest's number, which then is the same).
+func (p Plan) ListensOn(port uint16) uint16 {
+	if p.Runtime == Machine && p.Inside == p.Bundle {
 		return p.At(port).Port()
 	}
 	return port

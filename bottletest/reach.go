@@ -52,7 +52,7 @@ func (l *launch) reach(ctx context.Context, canary probes.Target) error {
 		bridge.reached.Store(true)
 		return nil
 	case err == nil:
-		return nil
+		return l.plan.checkPublished()
 	case l.topology == Bridge && ctx.Err() == nil:
 		return fmt.Errorf("%w: %w", errNoBridge, err)
 	}

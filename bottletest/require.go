@@ -63,18 +63,43 @@ func Available(ctx context.Context, cfg Config) error {
 	return &conditions{unmet}
 }
 
+// FindBundleRuntime says what would run the bundle of a bottle that cfg asks for and how the guest would reach it, such as
+// "container, topology bridge", or why nothing can. Whether this host reaches a container is only known once one was dialled.
+func FindBundleRuntime(ctx context.Context, cfg Config) (string, error) {
+	if err := cfg.check(); err != nil {
+		return "", err
+	}
+	engine, _ := findEngine(ctx, cfg) // nil without one: then a container must do
+	if err := runtimeAvailable(ctx, cfg, engine); err != nil {
+		return "", err
+	}
+	_, noEngine := bundle.Detect(ctx)
+	switch {
+	case cfg.runtime() == Machine || noEngine != nil:
+		return fmt.Sprintf("%s, topology %s", Machine, Alias), nil
+	case cfg.topology() == "":
+		return fmt.Sprintf("%s, topology %s, or %s if this host does not reach the container", Container, Bridge, Alias), nil
+	}
+	return fmt.Sprintf("%s, topology %s", Container, cfg.topology()), nil
+}
+
 // runtimeAvailable says whether something can run the bundle: a container engine, or where cfg lets it the guest's own engine,
 // if that is found (nil if not).
 func runtimeAvailable(ctx context.Context, cfg Config, engine *guestEngine) error {
 	var noMachine error
-	if cfg.mayBeMachine() && engine != nil {
+	if engine != nil {
 		_, noMachine = publishBackend(engine.version)
 	}
 	if cfg.runtime() == Machine {
 		return noMachine
 	}
 	_, err := bundle.Detect(ctx)
-	if err == nil || cfg.mayBeMachine() && noMachine == nil {
+	switch {
+	case err == nil:
+		return nil
+	case !cfg.mayBeMachine():
+		noMachine = nil
+	case noMachine == nil && engine != nil:
 		return nil
 	}
 	return errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, err), noMachine)

@@ -3,7 +3,11 @@ package bottletest
 import (
 	"fmt"
 	"os"
+	"slices"
 
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bundle"
 	"bottle.internal/smolvm"
 )
 
@@ -57,7 +61,7 @@ func (c Config) checkBundle() []error {
 			errs = append(errs, fmt.Errorf("topology %q needs the bundle in a container: a machine has no address that the host could dial", Bridge))
 		}
 		if c.needsContainer() {
-			errs = append(errs, fmt.Errorf("bundle runtime %q has no use for BundleImage: it runs the default bundle's own program", Machine))
+			errs = append(errs, fmt.Errorf("bundle runtime %q has no use for BundleImage, nor for BundleOptions that are not package bundle's: it runs the default bundle's program", Machine))
 		}
 	default:
 		errs = append(errs, fmt.Errorf("bundle runtime %q: want %q, %q or nothing (Config.BundleRuntime, $BOTTLE_BUNDLE_RUNTIME)", r, Container, Machine))
@@ -71,7 +75,12 @@ func (c Config) checkBundle() []error {
 }
 
 // needsContainer reports whether what is asked for can run in a container only.
-func (c Config) needsContainer() bool { return c.BundleImage != "" }
+func (c Config) needsContainer() bool {
+	return c.BundleImage != "" || slices.ContainsFunc(c.BundleOptions, func(o testcontainers.ContainerCustomizer) bool {
+		_, ok := o.(bundle.Option)
+		return !ok
+	})
+}
 
 // mayBeMachine reports whether the bundle may run in a machine where no container engine answers.
 func (c Config) mayBeMachine() bool {

@@ -38,9 +38,10 @@ type Remote struct {
 	canary   netip.AddrPort
 }
 
-// NewRemote describes a bundle in p whose canary listens on canary, an address of that place. opts are Run's; one that is
-// about a container is an error. Nothing is started: Settings goes to `bottle-bundle start` there.
-func NewRemote(p Place, canary netip.AddrPort, opts ...testcontainers.ContainerCustomizer) (*Remote, error) {
+// NewRemote describes a bundle in p with a canary at port canary. What is open to the network, the canary and every daemon that
+// an option does not bind to an address, listens on what open makes of its port. opts are Run's; one that is about a container
+// is an error. Nothing is started: Settings goes to `bottle-bundle start` there.
+func NewRemote(p Place, canary uint16, open func(port uint16) netip.AddrPort, opts ...testcontainers.ContainerCustomizer) (*Remote, error) {
 	for _, o := range opts {
 		if _, ok := o.(Option); !ok {
 			return nil, fmt.Errorf("remote bundle: %T is about a container, and there is none", o)
@@ -53,7 +54,12 @@ func NewRemote(p Place, canary netip.AddrPort, opts ...testcontainers.ContainerC
 	if s.network != nil || s.publish != nil || s.canaries != nil {
 		return nil, errors.New("remote bundle: WithNetwork, WithPublish and WithCanaryPorts are about a container, and there is none")
 	}
-	return &Remote{place: p, settings: s, canary: canary}, nil
+	for name, at := range s.listen {
+		if at.Addr().IsUnspecified() {
+			s.listen[name] = open(at.Port())
+		}
+	}
+	return &Remote{place: p, settings: s, canary: open(canary)}, nil
 }
 
 // RecallRemote describes the bundle in p from the settings it was started with.

@@ -43,7 +43,8 @@ type examination struct {
 
 // examine asks everything that a launch needs. It launches nothing but the engine's own version command.
 func examine(ctx context.Context, cfg bottletest.Config) []examination {
-	all := []examination{platform(), guestEngine(ctx, cfg), containerEngine(ctx), goCommand()}
+	guest, engine := guestEngine(ctx, cfg), containerEngine(ctx)
+	all := []examination{platform(), guest, engine, bundleRuntime(ctx, cfg), goCommand()}
 	if runtime.GOOS == "linux" {
 		all = append(all, device("/dev/kvm", "the real smolvm needs it: load kvm_intel or kvm_amd, and be in its group"),
 			device("/dev/net/tun", "the simulator needs it: modprobe tun, or pass the device into the container; other users than root need mode 0666"))
@@ -73,13 +74,26 @@ func firstClause(err error) string {
 }
 
 func containerEngine(ctx context.Context) examination {
-	e := examination{Subject: "container engine", Needed: true}
+	e := examination{Subject: "container engine"}
 	found, err := bundle.Detect(ctx)
 	if err != nil {
 		e.Found, e.Fix = err.Error(), "start Docker, OrbStack, Colima or Podman, or set DOCKER_HOST"
 		return e
 	}
 	e.OK, e.Found = true, fmt.Sprintf("%s %s, API %s, %s/%s at %s", found.Name, found.Version, found.APIVersion, found.OS, found.Arch, found.Host)
+	return e
+}
+
+// bundleRuntime says what would run the bundle, and how the guest would reach it. A container engine is needed only where
+// nothing else can.
+func bundleRuntime(ctx context.Context, cfg bottletest.Config) examination {
+	e := examination{Subject: "bundle", Needed: true}
+	found, err := bottletest.FindBundleRuntime(ctx, cfg)
+	if err != nil {
+		e.Found, e.Fix = firstClause(err), "start Docker, OrbStack, Colima or Podman, or take a smolvm that can run the bundle in a machine (not 1.0.2, 1.0.3)"
+		return e
+	}
+	e.OK, e.Found = true, found
 	return e
 }
 

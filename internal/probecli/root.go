@@ -76,11 +76,13 @@ func code(err error) int {
 
 // settings are the flags that several commands share.
 type settings struct {
-	engine  string
-	smolvm  string
-	version string
-	output  string
-	verbose bool
+	engine   string
+	smolvm   string
+	version  string
+	topology string
+	runtime  string
+	output   string
+	verbose  bool
 
 	stdout, stderr io.Writer
 }
@@ -104,6 +106,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&s.engine, "engine", "", `guest engine: "smolvm", or "sim" for the simulator, which proves no VM (default $BOTTLE_ENGINE, else smolvm)`)
 	flags.StringVar(&s.smolvm, "smolvm", "", "path of smolvm (default $BOTTLE_SMOLVM, else PATH)")
 	flags.StringVar(&s.version, "sim-version", "", "smolvm release that the simulator imitates (default $SMOLVM_SIM_VERSION, else the newest)")
+	flags.StringVar(&s.topology, "topology", "", `how the guest reaches the bundle: "bridge" or "alias" (default $BOTTLE_TOPOLOGY, else bridge where this host reaches a container)`)
+	flags.StringVar(&s.runtime, "bundle-runtime", "", `what runs the bundle: "container" or "machine" (default $BOTTLE_BUNDLE_RUNTIME, else a container where an engine answers)`)
 	flags.StringVarP(&s.output, "output", "o", "table", "table or json")
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
@@ -136,6 +140,7 @@ func (s *settings) check() error {
 func (s *settings) config() bottletest.Config {
 	cfg := bottletest.Config{
 		Name: "probe", Engine: bottletest.Engine(s.engine), Smolvm: s.smolvm, Sim: bottletest.SimConfig{Version: s.version},
+		Topology: bottletest.Topology(s.topology), BundleRuntime: bottletest.BundleRuntime(s.runtime),
 	}
 	if s.verbose {
 		cfg.Logf = s.logf
