@@ -30,9 +30,13 @@
 //     ::1 before it routes.
 //   - ::ffff:a.b.c.d leaves an IPv6 socket as a.b.c.d, so the guest reaches it
 //     where a.b.c.d is allowed; libkrun matches the mapped form, and denies.
-//   - connect() of a UDP socket to a denied address succeeds and the datagrams
-//     are dropped; libkrun says EACCES. A UDP socket connected to 127.0.0.0/8
-//     reaches the host's loopback without a policy; libkrun keeps it inside.
+//   - connect() of an IPv6 UDP socket to a denied address succeeds and the
+//     datagrams are dropped, and one connected to [::1] reaches the host's loopback
+//     without a policy; libkrun says EACCES to the one and keeps the other inside,
+//     as the model does for IPv4. An IPv4 UDP socket bound to an address of its own,
+//     127.0.0.1 say, is taken for a connected one: its sendto() to a denied address
+//     is EACCES, and to 127.0.0.0/8 it stays inside. After an EACCES send() is
+//     EDESTADDRREQ; libkrun says EINVAL.
 //   - UDP replies come from the address that was dialled and from no other:
 //     libkrun's misdelivery to the previous destination, its made-up source
 //     address and its unconnected host socket are not modelled.

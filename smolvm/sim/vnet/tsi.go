@@ -22,24 +22,6 @@ const (
 	tableTUN      = 201 // all of it to the TUN, UDP above all: denied datagrams vanish in the supervisor
 )
 
-// The rules of a tsi guest, first match wins.
-const (
-	prefServed     = 10    // to a port the guest serves: stays inside
-	prefServing    = 11    // and back
-	prefAllowed    = 12    // allowed loopback addresses of the host
-	prefPublished  = 14    // to a published port from outside, and back
-	prefEphemeral  = 15    // the guest's ephemeral ports: stays inside
-	prefOwn        = 18    // the guest's own address
-	prefUDP        = 20    // every other datagram: to the supervisor
-	prefPingSelf   = 22    // ICMP inside the guest
-	prefPing       = 25    // ICMP is not hijacked, and has no route
-	prefFloor      = 30    // denied whatever Allow says
-	prefLoopback   = 50    // the host's loopback, or prohibited
-	prefLocal      = 100   // the kernel's own first rule, moved down
-	prefLocalMoved = 0     // where it was
-	_              = 32766 // main: allowed prefixes, else prohibited
-)
-
 // ephemeral is the guest's ip_local_port_range. Under a policy a connect to an
 // unserved port of 127.0.0.0/8 has to fail with EACCES, at once and in the guest's
 // kernel, so a listener is served only once it has been noticed. A program that
@@ -179,85 +161,9 @@ func tsiRoutes(cfg Config, link int) []netlink.Route {
 		for _, p := range allowedLoopback(cfg, loopback) {
 			toTUN(tableLoopback, p, f.source)
 		}
-		for _, p := range cfg.Allow {
-			if p.Addr().Is4() == f.own.Is4() {
-				toTUN(unix.RT_TABLE_MAIN, p.Masked(), netip.Addr{})
-			}
+		for _, p := range ofFamily(cfg.Allow, f.own) {
+			toTUN(unix.RT_TABLE_MAIN, p, netip.Addr{})
 		}
 	}
 	return routes
-}
-
-// tsiRules are the guest's rules, in both families.
-func tsiRules(cfg Config) []rule {
-	var rules []rule
-	for _, own := range []netip.Addr{guestV4, guestV6} {
-		loopback, all := loopbackOf(own), everything(own)
-		if cfg.Restrict {
-			for _, p := range allowedLoopback(cfg, loopback) {
-				rules = append(rules, rule{pref: prefAllowed, to: p, proto: unix.IPPROTO_TCP, table: tableLoopback})
-			}
-			rules = append(rules, rule{pref: prefEphemeral, to: loopback, proto: unix.IPPROTO_TCP, dport: ephemeral, table: unix.RT_TABLE_LOCAL})
-		}
-		if cfg.Restrict || own.Is6() {
-			// Without a policy for IPv6 alone: a server on [::] answers a client
-			// on ::1 from there only if the client's port is known to be inside.
-			rules = append(rules, rule{pref: prefEphemeral, to: loopback, proto: unix.IPPROTO_UDP, dport: ephemeral, table: unix.RT_TABLE_LOCAL})
-		}
-		ping := uint8(unix.IPPROTO_ICMP)
-		if own.Is6() {
-			ping = unix.IPPROTO_ICMPV6
-		}
-		for _, p := range cfg.Publish {
-			// What comes for ::1 comes in by lo, where only rules like these know it from the guest's own.
-			rules = append(rules,
-				rule{pref: prefPublished, from: hostOf(own), to: loopback, proto: unix.IPPROTO_TCP, dport: onePort(p.Guest), table: unix.RT_TABLE_LOCAL, received: true},
-				rule{pref: prefPublished, to: hostOf(own), proto: unix.IPPROTO_TCP, sport: onePort(p.Guest), table: tableTUN})
-		}
-		rules = append(rules,
-			rule{pref: prefOwn, to: netip.PrefixFrom(own, own.BitLen()), table: unix.RT_TABLE_LOCAL},
-			rule{pref: prefUDP, to: all, proto: unix.IPPROTO_UDP, table: tableTUN},
-			rule{pref: prefPingSelf, to: loopback, proto: ping, table: unix.RT_TABLE_LOCAL},
-			rule{pref: prefPing, to: all, proto: ping, action: nl.FR_ACT_UNREACHABLE})
-		for _, p := range cfg.Floor {
-			if p.Addr().Is4() == own.Is4() {
-				rules = append(rules, rule{pref: prefFloor, to: p.Masked(), action: nl.FR_ACT_PROHIBIT})
-			}
-		}
-		rules = append(rules,
-			rule{pref: prefLoopback, to: loopback, table: tableLoopback},
-			rule{pref: prefLocal, to: all, table: unix.RT_TABLE_LOCAL, received: true})
-	}
-	return rules
-}
-
-// hostOf is where published ports are dialled from in a's family.
-func hostOf(a netip.Addr) netip.Prefix {
-	gateway := gatewayV4
-	if a.Is6() {
-		gateway = gatewayV6
-	}
-	return netip.PrefixFrom(gateway, gateway.BitLen())
-}
-
-func loopbackOf(a netip.Addr) netip.Prefix {
-	if a.Is4() {
-		return loopbackV4
-	}
-	return loopbackV6
-}
-
-// allowedLoopback are the allowed parts of loopback.
-func allowedLoopback(cfg Config, loopback netip.Prefix) []netip.Prefix {
-	var parts []netip.Prefix
-	for _, p := range cfg.Allow {
-		switch {
-		case !p.Overlaps(loopback):
-		case p.Bits() < loopback.Bits():
-			parts = append(parts, loopback)
-		default:
-			parts = append(parts, p.Masked())
-		}
-	}
-	return parts
 }
