@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // A canary answers on the host, and knows what it was told.
@@ -118,6 +120,7 @@ type world struct {
 	canary
 	path  string
 	flows []worldFlow
+	names map[string]string // addresses; any other name has 198.51.100.53
 }
 
 func listenWorld(t *testing.T) *world {
@@ -143,7 +146,7 @@ func (w *world) serve(conn net.Conn) {
 	w.mu.Lock()
 	w.flows = append(w.flows, f)
 	w.mu.Unlock()
-	if f.Network == "udp" {
+	if f.Network != "tcp" {
 		framed := &framedConn{Conn: conn, in: in}
 		buf := make([]byte, 1<<16)
 		for {
@@ -151,8 +154,17 @@ func (w *world) serve(conn net.Conn) {
 			if err != nil {
 				return
 			}
-			w.note(string(buf[:n]))
-			_, _ = framed.Write([]byte("world " + string(buf[:n])))
+			answer := append([]byte("world "), buf[:n]...)
+			switch q := new(dns.Msg); {
+			case f.Network == flowICMP:
+				w.note(string(buf[:n]))
+				answer = buf[:n]
+			case q.Unpack(buf[:n]) == nil && len(q.Question) == 1:
+				answer = w.resolve(q)
+			default:
+				w.note(string(buf[:n]))
+			}
+			_, _ = framed.Write(answer)
 		}
 	}
 	nonce, err := in.ReadString('\n')
@@ -161,4 +173,27 @@ func (w *world) serve(conn net.Conn) {
 	}
 	w.note(strings.TrimSpace(nonce))
 	_, _ = fmt.Fprintf(conn, "world %s\n", strings.TrimSpace(nonce))
+}
+
+// resolve notes the name that is asked for and answers with its address.
+func (w *world) resolve(q *dns.Msg) []byte {
+	name := strings.TrimSuffix(q.Question[0].Name, ".")
+	w.note(name)
+	w.mu.Lock()
+	text, ok := w.names[name]
+	w.mu.Unlock()
+	if !ok {
+		text = "198.51.100.53"
+	}
+	m := new(dns.Msg).SetReply(q)
+	head := dns.RR_Header{Name: q.Question[0].Name, Rrtype: q.Question[0].Qtype, Class: dns.ClassINET, Ttl: 1}
+	addr := netip.MustParseAddr(text)
+	switch {
+	case head.Rrtype == dns.TypeA && addr.Is4():
+		m.Answer = []dns.RR{&dns.A{Hdr: head, A: addr.AsSlice()}}
+	case head.Rrtype == dns.TypeAAAA && addr.Is6():
+		m.Answer = []dns.RR{&dns.AAAA{Hdr: head, AAAA: addr.AsSlice()}}
+	}
+	b, _ := m.Pack()
+	return b
 }

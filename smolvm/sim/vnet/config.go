@@ -5,6 +5,7 @@ package vnet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Backend is how smolvm does guest networking.
@@ -36,6 +37,15 @@ type Config struct {
 	// Allow are the destinations let through, on every port and protocol. An
 	// IPv6 prefix never matches an IPv4 destination, nor the other way round.
 	Allow []netip.Prefix `json:"allow,omitempty"`
+	// Hosts are names let through: they and what is below them resolve, no other
+	// name does, and what they resolve to is allowed for a while. Empty filters no
+	// names. [Resolver] finds the addresses that belong into Allow at the start.
+	Hosts []string `json:"hosts,omitempty"`
+	// InterceptDNS has the host answer every datagram to port 53 where there are
+	// Hosts (tsi from smolvm 1.0.0; virtio-net always does, also without).
+	InterceptDNS bool `json:"interceptDNS,omitempty"`
+	// NameHost answers [HostName] with the gateway's address (smolvm 1.8.3).
+	NameHost bool `json:"nameHost,omitempty"`
 	// Floor are destinations denied whatever else is said.
 	Floor []netip.Prefix `json:"floor,omitempty"`
 	// HostGateway makes the gateway's address the host's loopback
@@ -52,6 +62,11 @@ type Config struct {
 	// (smolvm v1.9.3 tcp_listeners.rs); on tsi it is the address that the guest's
 	// program binds, when that listens (libkrun tsi_stream.rs).
 	PublishAt []netip.Addr `json:"publishAt,omitempty"`
+	// The defects that a simulated release can be given on purpose: the policy is
+	// not applied to UDP, or not to IPv6, or the resolver has no filter.
+	OpenUDP      bool `json:"openUDP,omitempty"`
+	OpenIPv6     bool `json:"openIPv6,omitempty"`
+	OpenResolver bool `json:"openResolver,omitempty"`
 	// World is where flows go whose destination is not this host: WorldNone,
 	// WorldOpen, or the path of a unix stream socket.
 	World string `json:"world,omitempty"`
@@ -101,18 +116,18 @@ func (c Config) check() error {
 // matched as the guest spelled it: no mapped form is unmapped, as in
 // smolvm-network egress.rs.
 func (c Config) allows(a netip.Addr) bool {
-	for _, p := range c.Floor {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	if !c.Restrict {
+	switch {
+	case c.floored(a):
+		return false
+	case !c.Restrict, c.OpenIPv6 && a.Is6():
 		return true
 	}
-	for _, p := range c.Allow {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return contains(c.Allow, a)
+}
+
+// floored reports whether a is denied whatever else is said.
+func (c Config) floored(a netip.Addr) bool { return contains(c.Floor, a) }
+
+func contains(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }

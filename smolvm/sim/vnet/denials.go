@@ -4,6 +4,7 @@ package vnet
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -30,7 +31,16 @@ func (d *denials) connect(to netip.AddrPort) { d.log("egress policy denied conne
 // sendto logs a denied datagram.
 func (d *denials) sendto(to netip.AddrPort) { d.log("egress policy denied sendto to %s", to) }
 
-func (d *denials) log(format string, to netip.AddrPort) {
+// ping logs a denied echo request. It is no line of smolvm's, and no reader of
+// denials should take it for one.
+func (d *denials) ping(to netip.Addr) { d.log("ping of %s is dropped: egress policy", to) }
+
+// name logs a name that the host filter answered with NXDOMAIN.
+func (d *denials) name(name string) {
+	d.log("name %q does not resolve: host filter", strings.TrimSuffix(name, "."))
+}
+
+func (d *denials) log(format string, to any) {
 	d.mu.Lock()
 	now := time.Now()
 	missed := 0

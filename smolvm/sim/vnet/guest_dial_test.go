@@ -16,6 +16,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 func failed(step string, err error) outcome {
@@ -174,7 +178,7 @@ func (g *guest) holdMany(o order) outcome {
 	return outcome{Data: fmt.Sprint(o.Times)}
 }
 
-// ping sends one echo request from a raw socket.
+// ping sends one echo request from a raw socket, with what there is to send in it.
 func ping(o order) outcome {
 	network, kind := "ip4:icmp", byte(8)
 	if strings.Contains(o.Addr, ":") {
@@ -185,18 +189,51 @@ func ping(o order) outcome {
 		return failed("connect", err)
 	}
 	defer c.Close()
-	b := []byte{kind, 0, 0, 0, 0, 1, 0, 1}
+	b := append([]byte{kind, 0, 0, 0, 0, 1, 0, 1}, o.Send...)
 	if kind == 8 {
-		b[2], b[3] = 0xf7, 0xfd
+		header.ICMPv4(b).SetChecksum(^checksum.Checksum(b, 0))
 	}
 	if _, err := c.Write(b); err != nil {
 		return failed("write", err)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(o.Wait))
 	buf := make([]byte, 256)
-	n, err := c.Read(buf)
-	if err != nil {
-		return failed("read", err)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return failed("read", err)
+		}
+		got := buf[:n]
+		if kind == 8 {
+			got = got[header.IPv4MinimumSize:]
+		}
+		if got[0] == kind {
+			continue // on lo a raw socket sees what it sends
+		}
+		return outcome{Data: strings.TrimSpace("echo " + string(got[8:]))}
 	}
-	return outcome{Data: fmt.Sprint("echo ", n)}
+}
+
+// resolve asks the name server at an address for the A record of a name, or for
+// AAAA if it is said first.
+func resolve(o order) outcome {
+	kind, name := dns.TypeA, o.Send
+	if rest, six := strings.CutPrefix(name, "AAAA "); six {
+		kind, name = dns.TypeAAAA, rest
+	}
+	client := dns.Client{Net: o.Network, Timeout: o.Wait}
+	r, _, err := client.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind), o.Addr)
+	if err != nil {
+		return failed("resolve", err)
+	}
+	said := dns.RcodeToString[r.Rcode]
+	for _, rr := range r.Answer {
+		switch rr := rr.(type) {
+		case *dns.A:
+			said += " " + rr.A.String()
+		case *dns.AAAA:
+			said += " " + rr.AAAA.String()
+		}
+	}
+	return outcome{Data: said}
 }

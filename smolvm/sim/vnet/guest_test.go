@@ -145,6 +145,8 @@ func (g *guest) do(o order) outcome {
 		return oneShot(o)
 	case "ping":
 		return ping(o)
+	case "resolve":
+		return resolve(o)
 	case "interfaces":
 		links, err := net.Interfaces()
 		if err != nil {

@@ -50,7 +50,10 @@ type Network struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{} // one for every live TCP flow
+	busy   chan struct{} // one for every errand
 	udp    datagrams
+
+	learned learned
 
 	mu     sync.Mutex
 	closed bool
@@ -84,7 +87,7 @@ func serve(d *dialer, files []*os.File, logf func(string, ...any)) (n *Network, 
 	}
 	n = &Network{
 		cfg: d.cfg, dialer: d, denied: newDenials(logf),
-		slots: make(chan struct{}, maxFlows), open: make(map[io.Closer]struct{}),
+		slots: make(chan struct{}, maxFlows), busy: make(chan struct{}, maxErrands), open: make(map[io.Closer]struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.ports = newPublished(n)
@@ -202,8 +205,15 @@ func (n *Network) accept(l *link, p packet) bool {
 	case unix.IPPROTO_UDP, unix.IPPROTO_FRAGMENT:
 		return true
 	default:
+		if n.cfg.Backend != VirtioNet || !p.asksEcho() {
+			return false
+		}
+		if p.dst == gatewayV4 || p.dst == gatewayV6 {
+			return true
+		}
 		// A stack that takes every address for its own would answer every ping.
-		return n.cfg.Backend == VirtioNet && p.asksEcho() && (p.dst == gatewayV4 || p.dst == gatewayV6)
+		n.relayEcho(l, p)
+		return false
 	}
 }
 
@@ -216,7 +226,7 @@ func (n *Network) acceptTSI(l *link, p packet) bool {
 		l.turnBack(p.raw)
 		return false
 	}
-	if !n.cfg.allows(p.dst) {
+	if !n.allows(p.dst) {
 		return true // for the stack to reset and to log
 	}
 	if _, err := n.dialer.route(to); err != nil {
@@ -242,6 +252,27 @@ func (n *Network) Wake() {
 	if n.served != nil {
 		n.served.sign()
 	}
+}
+
+// maxErrands is how many questions and pings of a guest's are under way at a
+// time. What comes beyond is lost.
+const maxErrands = 64
+
+// errand runs do beside the network, or not at all.
+func (n *Network) errand(do func()) {
+	select {
+	case n.busy <- struct{}{}:
+	default:
+		return
+	}
+	if n.ctx.Err() != nil {
+		<-n.busy
+		return
+	}
+	n.work.Go(func() {
+		defer func() { <-n.busy }()
+		do()
+	})
 }
 
 // hold makes Close close c too; release undoes that. A network that is closed

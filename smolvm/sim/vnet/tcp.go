@@ -36,7 +36,13 @@ func addrPort(a tcpip.Address, port uint16) netip.AddrPort {
 // handleTCP decides about one SYN, in a goroutine of its own.
 func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 	f := flowOf("tcp", r.ID())
-	if !n.cfg.allows(f.dst.Addr()) {
+	if n.cfg.takesNameTCP(f.dst) {
+		if guest := n.complete(r); guest != nil {
+			n.serveNamesTCP(guest, f)
+		}
+		return
+	}
+	if !n.allows(f.dst.Addr()) {
 		n.denied.connect(f.dst)
 		r.Complete(true)
 		return

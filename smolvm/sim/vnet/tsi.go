@@ -147,7 +147,7 @@ func tsiRoutes(cfg Config, link int) []netlink.Route {
 		loopback := loopbackOf(f.own)
 		toTUN(tableTUN, everything(f.own), netip.Addr{})
 		toTUN(tableTUN, loopback, f.source)
-		if !cfg.Restrict {
+		if !cfg.Restrict || cfg.OpenIPv6 && f.own.Is6() {
 			toTUN(tableLoopback, loopback, f.source)
 			toTUN(unix.RT_TABLE_MAIN, everything(f.own), netip.Addr{})
 			continue

@@ -16,6 +16,7 @@ const (
 	prefAllowed    = 12 // allowed loopback addresses of the host
 	prefPublished  = 14 // to a published port from outside, and back
 	prefEphemeral  = 15 // the guest's ephemeral ports: stays inside
+	prefName       = 17 // questions for the host's nameserver
 	prefOwn        = 18 // the guest's own address
 	prefUDPInside  = 19 // UDP sockets connected to 127.0.0.0/8 stay inside
 	prefUDPFloor   = 20 // other connected UDP sockets: see connectedUDP
@@ -25,6 +26,7 @@ const (
 	prefPingSelf   = 24    // ICMP inside the guest
 	prefPing       = 25    // ICMP is not hijacked, and has no route
 	prefFloor      = 30    // denied whatever Allow says
+	prefLearned    = 31    // addresses of allowed names
 	prefLoopback   = 50    // the host's loopback, or prohibited
 	prefLocal      = 100   // the kernel's own first rule, moved down
 	prefLocalMoved = 0     // where it was
@@ -37,6 +39,7 @@ func tsiRules(cfg Config) []rule {
 	for _, own := range []netip.Addr{guestV4, guestV6} {
 		rules = append(rules, publishedRules(cfg, own)...)
 		rules = append(rules, insideRules(cfg, own)...)
+		rules = append(rules, nameRules(cfg, own)...)
 		loopback, all := loopbackOf(own), everything(own)
 		ping := uint8(unix.IPPROTO_ICMP)
 		if own.Is6() {
@@ -66,6 +69,19 @@ func publishedRules(cfg Config, own netip.Addr) []rule {
 			rule{pref: prefPublished, to: hostOf(own), proto: unix.IPPROTO_TCP, sport: onePort(p.Guest), table: tableTUN})
 	}
 	return rules
+}
+
+// nameRules lead what takesName takes to the supervisor, connected or not.
+func nameRules(cfg Config, own netip.Addr) []rule {
+	switch {
+	case len(cfg.Hosts) == 0:
+		return nil
+	case cfg.InterceptDNS:
+		return []rule{{pref: prefName, to: everything(own), proto: unix.IPPROTO_UDP, dport: onePort(dnsPort), table: tableTUN}}
+	case own.Is4():
+		return []rule{{pref: prefName, to: hostPrefix(hostResolver.Addr()), proto: unix.IPPROTO_UDP, dport: onePort(dnsPort), table: tableTUN}}
+	}
+	return nil
 }
 
 // insideRules keep the guest's ephemeral ports inside, and let allowed loopback out
@@ -99,7 +115,7 @@ func connectedUDP(cfg Config) []rule {
 	for _, p := range ofFamily(cfg.Floor, guestV4) {
 		rules = append(rules, rule{pref: prefUDPFloor, from: own, to: p, proto: unix.IPPROTO_UDP, action: nl.FR_ACT_PROHIBIT})
 	}
-	if !cfg.Restrict {
+	if !cfg.Restrict || cfg.OpenUDP {
 		return rules
 	}
 	for _, p := range ofFamily(cfg.Allow, guestV4) {

@@ -5,6 +5,7 @@ package vnet
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -55,6 +56,10 @@ func (d *datagrams) init(n *Network) {
 func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
 	f := flowOf("udp", id)
 	payload := pkt.Data().AsRange().ToSlice()
+	if d.n.cfg.takesName(f.dst) {
+		d.n.serveName(f, payload)
+		return true
+	}
 	if x := d.find(f); x != nil {
 		x.push(payload)
 		return true
@@ -62,7 +67,7 @@ func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if d.inside(f, payload) {
 		return true
 	}
-	if !d.n.cfg.allows(f.dst.Addr()) {
+	if !d.allows(f.dst.Addr()) {
 		d.n.denied.sendto(f.dst)
 		return true
 	}
@@ -70,6 +75,10 @@ func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 		x.push(payload)
 	}
 	return true
+}
+
+func (d *datagrams) allows(a netip.Addr) bool {
+	return d.n.allows(a) || d.n.cfg.OpenUDP && !d.n.cfg.floored(a)
 }
 
 // inside returns a datagram to a tsi guest whose own socket it is for.

@@ -90,24 +90,3 @@ func TestDatagramFlood(t *testing.T) {
 		}
 	})
 }
-
-// Only virtio-net's gateway answers pings; TSI has no route for them.
-func TestPing(t *testing.T) {
-	v := boot(t, open(VirtioNet))
-	for addr, want := range map[string]string{
-		gatewayV4.String(): "echo 28", gatewayV6.String(): "echo 8",
-		testNet: "read: timeout", "2001:db8::77": "read: timeout",
-	} {
-		if got := v.do(order{Op: "ping", Addr: addr, Wait: 200 * time.Millisecond}).String(); got != want {
-			t.Errorf("ping %s: got %s, want %s", addr, got, want)
-		}
-	}
-	for _, cfg := range []Config{open(TSI), {Backend: TSI, Restrict: true}} {
-		m := boot(t, cfg)
-		for addr, want := range map[string]string{testNet: "connect: ENETUNREACH", "127.0.0.1": "echo 28"} {
-			if got := m.do(order{Op: "ping", Addr: addr, Wait: 200 * time.Millisecond}).String(); got != want {
-				t.Errorf("ping %s: got %s, want %s", addr, got, want)
-			}
-		}
-	}
-}

@@ -20,9 +20,19 @@ type worldFlow struct {
 	Machine     string `json:"machine"`
 }
 
-// dialWorld hands f to the world: one JSON line, then f's bytes, or its
-// datagrams each behind its length in two bytes, most significant first.
+// dialWorld hands f to the world: one JSON line, then the bytes of a tcp flow, or
+// the datagrams of any other, each behind its length in two bytes, most
+// significant first.
 func (d *dialer) dialWorld(ctx context.Context, f flow) (net.Conn, error) {
+	conn, err := d.openWorld(ctx, f)
+	if err != nil || f.network == "tcp" {
+		return conn, err
+	}
+	return &framedConn{Conn: conn, in: bufio.NewReaderSize(conn, 4<<10)}, nil
+}
+
+// openWorld is dialWorld up to the line.
+func (d *dialer) openWorld(ctx context.Context, f flow) (net.Conn, error) {
 	nd := net.Dialer{Timeout: dialTimeout}
 	conn, err := nd.DialContext(ctx, "unix", d.cfg.World)
 	if err != nil {
@@ -37,9 +47,6 @@ func (d *dialer) dialWorld(ctx context.Context, f flow) (net.Conn, error) {
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("vnet: world: %w", err)
-	}
-	if f.network == "udp" {
-		return &framedConn{Conn: conn, in: bufio.NewReaderSize(conn, 4<<10)}, nil
 	}
 	return conn, nil
 }

@@ -1,0 +1,70 @@
+//go:build linux
+
+package vnet
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// A defect opens what it says and nothing else; without it the same guest is shut
+// (TestPolicy has that for every target).
+func TestDefects(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend Backend) {
+		w := listenWorld(t)
+		for name, c := range map[string]struct {
+			set  func(*Config)
+			open func(target) bool
+		}{
+			"none":      {func(*Config) {}, func(target) bool { return false }},
+			"open UDP":  {func(c *Config) { c.OpenUDP = true }, func(g target) bool { return g.udp }},
+			"open IPv6": {func(c *Config) { c.OpenIPv6 = true }, func(g target) bool { return g.addr.Addr().Is6() }},
+		} {
+			t.Run(name, func(t *testing.T) {
+				cfg := Config{Backend: backend, World: w.path, Restrict: true, HostGateway: true, FailFast: true, Floor: prefixes("198.51.100.9/32")}
+				c.set(&cfg)
+				m := boot(t, cfg)
+				for i, g := range targets(t, backend, w) {
+					nonce := fmt.Sprint(name, i)
+					o := m.do(g.order(nonce, 150*time.Millisecond))
+					if c.open(g) {
+						wantReached(t, g, o, nonce)
+					} else {
+						wantDenied(t, backend, g, o, nonce)
+					}
+				}
+				floored := target{"", true, netip.MustParseAddrPort("198.51.100.9:4444"), "world ", w}
+				wantDenied(t, backend, floored, m.do(floored.order("floored", 100*time.Millisecond)), "floored")
+			})
+		}
+	})
+}
+
+// Published everywhere means every address of the host's, whatever the guest or
+// the backend chose.
+func TestPublishEverywhere(t *testing.T) {
+	own, ok := ownV4()
+	if !ok {
+		unable(t, "this host has loopback addresses only")
+	}
+	eachBackend(t, func(t *testing.T, backend Backend) {
+		port := freePort(t)
+		cfg := Config{Backend: backend, Publish: []Port{{port, 8090}}, PublishAt: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}}
+		m := boot(t, cfg)
+		listen := "0.0.0.0:8090"
+		if backend == TSI {
+			listen = "127.0.0.1:8090"
+		}
+		m.do(order{Op: "listen", Addr: listen})
+		for _, ip := range []string{"127.0.0.1", "127.0.0.99", "::1", own.String()} {
+			wantPublished(t, ip, port)
+		}
+		cfg.PublishAt, cfg.Publish[0].Host = nil, freePort(t)
+		m = boot(t, cfg)
+		m.do(order{Op: "listen", Addr: listen})
+		wantPublished(t, "127.0.0.1", cfg.Publish[0].Host)
+		wantClosed(t, own.String(), cfg.Publish[0].Host)
+	})
+}
