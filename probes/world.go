@@ -26,7 +26,9 @@ import (
 //
 //	{"network":"tcp","destination":"198.51.100.77:443","source":"100.96.0.2:4711","machine":"name"}
 //
-// and then, for tcp, the bytes of the stream both ways; for udp, frames both ways, each a big-endian 16-bit length and a payload.
+// and then, for tcp, the bytes of the stream both ways; for udp, dns and icmp, frames both ways, each a big-endian 16-bit length
+// and a payload. A flow of dns is what the engine's own resolver forwards: its frames are DNS messages, and the destination is the
+// one that the guest asked. A flow of icmp is the payload of one ping. A name that has a nonce for a label is a sighting.
 // It is safe for concurrent use.
 type World struct {
 	dir      string
@@ -143,7 +145,7 @@ func (w *World) serve(ctx context.Context, conn net.Conn) {
 	switch f.Network {
 	case "tcp":
 		serveEcho(ctx, buffered{r, conn}, v, w.secret)
-	case "udp":
+	case "udp", "dns", "icmp":
 		w.serveDatagrams(ctx, r, conn, v)
 	}
 }
@@ -168,18 +170,46 @@ func (w *World) serveDatagrams(ctx context.Context, r io.Reader, conn net.Conn, 
 			return
 		}
 		_ = conn.SetDeadline(time.Now().Add(visitLimit))
-		n, ok := echo.ParseRequest(b)
-		if !ok {
+		n, reply := w.read(v, b)
+		if n != "" {
+			if v.Nonce != "" {
+				v = w.ledger.enter(worldName, v.Network, v.Peer, v.Local)
+			}
+			v.saw(n)
+		}
+		if reply == nil {
 			continue
 		}
-		if v.Nonce != "" {
-			v = w.ledger.enter(worldName, "udp", v.Peer, v.Local)
-		}
-		v.saw(n)
-		if err := writeFrame(conn, echo.Line(echo.NewReply(w.secret, worldName, n, v.Peer, v.Local))); err != nil {
+		if err := writeFrame(conn, reply); err != nil {
 			return
 		}
 	}
+}
+
+// read finds the nonce in a datagram, if any, and what is to be answered, nil for nothing.
+func (w *World) read(v *visit, b []byte) (echo.Nonce, []byte) {
+	n, ok := echo.ParseRequest(b)
+	switch {
+	case v.Network == "icmp":
+		if !ok {
+			n = ""
+		}
+		return n, b // what came is what a ping gets back
+	case ok && v.Network == "udp":
+		return n, w.line(v, n)
+	}
+	q, err := parseQuery(b)
+	if err != nil {
+		return "", nil
+	}
+	if n, ok = q.nonce(); !ok {
+		return "", q.answer(nil)
+	}
+	return n, q.answer(w.line(v, n))
+}
+
+func (w *World) line(v *visit, n echo.Nonce) []byte {
+	return echo.Line(echo.NewReply(w.secret, worldName, n, v.Peer, v.Local))
 }
 
 func readFrame(r io.Reader) ([]byte, error) {
