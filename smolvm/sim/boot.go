@@ -55,13 +55,15 @@ type bootReport struct {
 
 // bootConfig captures what the environment of start says about the machine's whole life.
 func (s *session) bootConfig(m machine) (bootConfig, error) {
-	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults, DenialLog: s.DenialLog}
+	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults}
 	if s.faults.has(faultEnvironment) {
 		for _, key := range slices.Sorted(maps.Keys(s.env)) {
 			c.Leaked = append(c.Leaked, key+"="+s.env[key])
 		}
 	}
-	network, err := s.network(m.record, s.env)
+	r := m.record
+	r.Allow = append(slices.Clone(r.Allow), s.hostCIDRs(r)...)
+	network, err := s.network(r, s.env)
 	if err != nil {
 		return c, err
 	}
@@ -70,8 +72,9 @@ func (s *session) bootConfig(m machine) (bootConfig, error) {
 			return c, configError("SMOLVM_SIM_WORLD", "%w", err)
 		}
 	}
-	if network != nil && s.faults.has(faultAllowlistIgnored) {
-		network.Restrict, network.Allow = false, nil
+	if network != nil {
+		s.faults.breakNetwork(network)
+		c.DenialLog = s.DenialLog && network.Backend == vnet.VirtioNet
 	}
 	c.Nameservers = s.nameservers(network)
 	if s.faults.has(faultNoNetwork) {

@@ -43,6 +43,9 @@ func (s *session) create(name string, g grammar, a arguments, adjust func(*recor
 	if err == nil && adjust != nil {
 		err = adjust(&r)
 	}
+	if err == nil {
+		err = s.hostsResolve(r)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -89,7 +92,11 @@ func (r *record) setPolicy(a arguments) error {
 	if a.has("outbound-localhost-only") {
 		r.Allow = append(r.Allow, "127.0.0.0/8", "::1/128")
 	}
-	if len(r.Allow) > 0 {
+	var err error
+	if r.Hosts, err = hostNames(a.all("allow-host")); err != nil {
+		return err
+	}
+	if len(r.Allow)+len(r.Hosts) > 0 {
 		r.Policy, r.Network = true, true
 	}
 	return nil

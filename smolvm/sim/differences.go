@@ -29,6 +29,9 @@ type features struct {
 	PortsNeedVirtio    bool // published ports are refused on TSI
 	PortsSelectVirtio  bool // published ports select virtio-net
 	PolicyNeedsVirtio  bool // a policy selects virtio-net, and an explicit tsi next to one is refused
+	WideIPv6Hosts      bool // --allow-host opens a whole /32 of IPv6
+	InterceptDNS       bool // TSI with --allow-host: the host answers every datagram to port 53
+	NameHost           bool // virtio-net: host.smolvm.internal is the gateway
 	HostGateway        bool // virtio-net: the gateway's address is the host's loopback
 	UnreachableIsFast  bool // virtio-net: an allowed but dead destination is reset at once
 	TSIFloor           bool // the floor holds on TSI too
@@ -62,7 +65,7 @@ type difference struct {
 }
 
 // baseline is v0.8.0.
-var baseline = features{VirtioFloor: floorOff, Resolver: resolverFixed}
+var baseline = features{VirtioFloor: floorOff, Resolver: resolverFixed, WideIPv6Hosts: true}
 
 // differences is ordered by release; featuresOf applies every row up to the one asked for.
 var differences = []difference{
@@ -70,6 +73,8 @@ var differences = []difference{
 	{release{0, 8, 1}, "#323 delete stops a running VM first", func(f *features) { f.DeleteStops = true }},
 	{release{0, 8, 1}, "bare exec: a signal is 128+n", func(f *features) { f.SignalAsShell = true }},
 	{release{0, 8, 1}, "a TSI policy lets the host's resolver through", func(f *features) { f.Resolver = resolverHost }},
+	{release{0, 8, 1}, "--allow-host opens single IPv6 addresses", func(f *features) { f.WideIPv6Hosts = false }},
+	{release{1, 0, 0}, "#331 libkrun answers DNS under --allow-host", func(f *features) { f.InterceptDNS = true }},
 	{release{1, 0, 0}, "status prints the real state word", func(f *features) { f.StatusPrintsState = true }},
 	{release{1, 0, 0}, "bare exec: over 11 MiB is an error", func(f *features) { f.OverflowFails = true }},
 	{release{1, 0, 0}, "a create reserves its name", func(f *features) { f.CreateReserves = true }},
@@ -96,6 +101,7 @@ var differences = []difference{
 	{release{1, 7, 2}, "#788 delete reports what it could not remove", func(f *features) { f.DeleteErrorsMatter = true }},
 	{release{1, 7, 5}, "serve: networked machines take virtio-net", func(f *features) { f.ServeTakesVirtio = true }},
 	{release{1, 8, 1}, "egress-denials.log", func(f *features) { f.DenialLog = true }},
+	{release{1, 8, 3}, "#963 host.smolvm.internal", func(f *features) { f.NameHost = true }},
 	{release{1, 9, 0}, "#981 an unreachable destination fails fast", func(f *features) { f.UnreachableIsFast = true }},
 }
 

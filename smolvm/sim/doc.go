@@ -29,7 +29,7 @@
 //     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist.
 //   - --cpus and --mem are recorded and not enforced; there are no disk images, and no size of one.
 //   - Without subordinate ids (an ordinary user) the guest has one id, 0: su, chown to another user and package managers fail.
-//   - Machines have no image: --image, --from, -v, -p, --allow-host, --init and what else needs one, the commands run, shell,
+//   - Machines have no image: --image, --from, -v, --init and what else needs one, the commands run, shell,
 //     update, images, prune, monitor, resize, pack and serve, and exec -t and -d are refused by name.
 //   - Texts of which only the meaning is known are made up: the hints of create, the table of ls, the help, the words after
 //     "select network backend", "parse CIDR", "validate machine name" and "cp", and the progress of cp, which is one line.

@@ -24,6 +24,11 @@ const (
 	faultHostMount      fault = "host-mount"       // the host's root is at /mnt, read-only
 	faultEnvironment    fault = "env-leak"         // commands have the environment of start
 	faultHostname       fault = "hostname-leak"    // the guest's host name is the host's
+
+	faultUDPUnfiltered        fault = "udp-unfiltered"         // the policy is not applied to UDP
+	faultIPv6Unfiltered       fault = "ipv6-unfiltered"        // the policy is not applied to IPv6
+	faultResolverOpen         fault = "resolver-open"          // --allow-host filters no names
+	faultPublishAllInterfaces fault = "publish-all-interfaces" // published ports are bound at every address of the host
 )
 
 // allFaults are what may be asked for, in the order in which they are listed.
@@ -31,6 +36,7 @@ var allFaults = []fault{
 	faultAllowlistIgnored, faultExec137Once, faultNoNetwork,
 	faultStartHangs, faultStartFails, faultExecHangs, faultCopyTruncates, faultListGarbage, faultDeleteLeavesVM,
 	faultHostMount, faultEnvironment, faultHostname,
+	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 }
 
 func knownFaults() []string {

@@ -90,7 +90,7 @@ var createOptions = []option{
 	{long: "overlay", value: "GIB"},
 	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
 	{long: "port", short: 'p', value: "HOST:GUEST", many: true},
-	{long: "allow-host", value: "HOST", many: true, unsimulated: true},
+	{long: "allow-host", value: "HOST", many: true},
 	{long: "init", value: "COMMAND", many: true, unsimulated: true},
 	{long: "ssh-agent", unsimulated: true},
 	{long: "gpu", unsimulated: true},

@@ -43,7 +43,9 @@ func (f features) network(r record, env environ) (*vnet.Config, error) {
 	}
 	c := &vnet.Config{
 		Backend: backend, Restrict: r.Policy, Machine: r.Name, World: env["SMOLVM_SIM_WORLD"], Publish: r.Ports,
+		Hosts: r.Hosts, InterceptDNS: f.InterceptDNS && len(r.Hosts) > 0,
 		HostGateway: f.HostGateway && backend == vnet.VirtioNet,
+		NameHost:    f.NameHost && backend == vnet.VirtioNet,
 		FailFast:    f.UnreachableIsFast && backend == vnet.VirtioNet,
 	}
 	for _, s := range r.Allow {
@@ -65,6 +67,19 @@ func (f features) network(r record, env environ) (*vnet.Config, error) {
 		c.Floor = f.floor(env)
 	}
 	return c, nil
+}
+
+// breakNetwork puts the defects in that were asked for.
+func (f faults) breakNetwork(c *vnet.Config) {
+	if f.has(faultAllowlistIgnored) {
+		c.Restrict, c.Allow, c.Hosts = false, nil, nil
+	}
+	if f.has(faultPublishAllInterfaces) {
+		c.PublishAt = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	}
+	c.OpenUDP = f.has(faultUDPUnfiltered)
+	c.OpenIPv6 = f.has(faultIPv6Unfiltered)
+	c.OpenResolver = f.has(faultResolverOpen)
 }
 
 // networked reports whether the machine has a network: published ports bring one, and on their own no policy (smolvm v0.8.0
@@ -102,7 +117,7 @@ func (f features) backend(r record, env environ) (vnet.Backend, error) {
 // the list covers it or is loopback only.
 func (f features) withResolver(allow []netip.Prefix) []netip.Prefix {
 	resolver := f.resolverAddress()
-	loopbackOnly := true
+	loopbackOnly := len(allow) > 0
 	for _, p := range allow {
 		if p.Contains(resolver) {
 			return allow
@@ -145,12 +160,12 @@ func (f features) floor(env environ) []netip.Prefix {
 		if env["SMOLVM_PUBLISH_ADDR"] != "" {
 			chosen = floorStrict
 		}
-		if env["SMOLVM_EGRESS_ALLOW_PRIVATE"] == "1" {
+		if v := env["SMOLVM_EGRESS_ALLOW_PRIVATE"]; v == "1" || strings.EqualFold(v, "true") {
 			chosen = floorOff
 		}
 	}
-	if v := env["SMOLVM_EGRESS_FLOOR"]; f.FloorVariable && v != "" {
-		chosen = floor(v)
+	if f.FloorVariable {
+		chosen = namedFloor(env["SMOLVM_EGRESS_FLOOR"], chosen)
 	}
 	switch chosen {
 	case floorOff:
@@ -162,10 +177,26 @@ func (f features) floor(env environ) []netip.Prefix {
 	}
 }
 
+// namedFloor reads SMOLVM_EGRESS_FLOOR. A word that smolvm does not know is no word.
+func namedFloor(word string, otherwise floor) floor {
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "strict":
+		return floorStrict
+	case "metadata", "metadata-only", "metadataonly":
+		return floorMetadata
+	case "off", "none":
+		return floorOff
+	}
+	return otherwise
+}
+
 // nameservers are what the guest's resolv.conf lists (smolvm v0.8.0 agent main.rs; the gateway on virtio-net).
 func (f features) nameservers(c *vnet.Config) []string {
 	if c != nil && c.Backend == vnet.VirtioNet {
 		return []string{"100.96.0.1"}
+	}
+	if c != nil && len(c.Hosts) > 0 && !f.InterceptDNS {
+		return []string{"127.0.0.1"} // the agent's proxy to the host filter
 	}
 	if f.Resolver == resolverHost {
 		return []string{f.resolverAddress().String()}

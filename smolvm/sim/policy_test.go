@@ -68,7 +68,7 @@ func TestNetworkOfARelease(t *testing.T) {
 		{"1.1.3", "1.1.3", policy, nil,
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: metadataFloor, Machine: "m"}},
 		{"1.9.3", "1.9.3", policy, environ{"SMOLVM_SIM_WORLD": "/w"},
-			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: metadataFloor, HostGateway: true, FailFast: true, World: "/w", Machine: "m"}},
+			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: metadataFloor, HostGateway: true, NameHost: true, FailFast: true, World: "/w", Machine: "m"}},
 		{"1.9.3 --net only", "1.9.3", open, nil, vnet.Config{Backend: vnet.TSI, Floor: metadataFloor, Machine: "m"}},
 		{"fleet mode is strict", "1.1.3", policy, environ{"SMOLVM_PUBLISH_ADDR": "0.0.0.0"},
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, Machine: "m", PublishAt: everywhere}},
@@ -76,7 +76,7 @@ func TestNetworkOfARelease(t *testing.T) {
 			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Machine: "m", PublishAt: everywhere}},
 		{"the floor variable wins over all", "1.9.3", policy,
 			environ{"SMOLVM_EGRESS_FLOOR": "strict", "SMOLVM_EGRESS_ALLOW_PRIVATE": "1"},
-			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, HostGateway: true, FailFast: true, Machine: "m"}},
+			vnet.Config{Backend: vnet.VirtioNet, Restrict: true, Allow: one, Floor: strictFloor, HostGateway: true, NameHost: true, FailFast: true, Machine: "m"}},
 	} {
 		got, err := atRelease(t, c.release).network(c.record, c.env)
 		if err != nil {

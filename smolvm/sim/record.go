@@ -33,6 +33,7 @@ type record struct {
 	Backend   string            `json:"backend,omitempty"` // as asked for with --net-backend
 	Policy    bool              `json:"policy,omitempty"`
 	Allow     []string          `json:"allowed_cidrs,omitempty"`
+	Hosts     []string          `json:"dns_filter_hosts,omitempty"`
 	Ports     []vnet.Port       `json:"ports,omitempty"`
 	Env       []string          `json:"env,omitempty"`
 	Workdir   string            `json:"workdir,omitempty"`
