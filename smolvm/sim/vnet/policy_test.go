@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -70,13 +71,21 @@ func targets(t *testing.T, backend Backend, w *world) []target {
 	return list
 }
 
-// ownV4 is an address of this host's that is not loopback.
+// ownV4 is an address of this host's that is not loopback, nor a bridge's: one of
+// those may go away in the middle of a test, and a packet for it would leave by
+// the default route.
 func ownV4() (netip.Addr, bool) {
-	addrs, _ := net.InterfaceAddrs()
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
-			return p.Addr(), true
+	links, _ := net.Interfaces()
+	for _, l := range links {
+		if _, err := os.Stat("/sys/class/net/" + l.Name + "/bridge"); err == nil {
+			continue
+		}
+		addrs, _ := l.Addrs()
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+				return p.Addr(), true
+			}
 		}
 	}
 	return netip.Addr{}, false
