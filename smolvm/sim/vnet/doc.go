@@ -38,8 +38,8 @@
 //     is EACCES, and to 127.0.0.0/8 it stays inside. After an EACCES send() is
 //     EDESTADDRREQ; libkrun says EINVAL.
 //   - UDP replies come from the address that was dialled and from no other:
-//     libkrun's misdelivery to the previous destination, its made-up source
-//     address and its unconnected host socket are not modelled.
+//     libkrun's made-up source address and its unconnected host socket are not
+//     modelled.
 //   - A listener of the guest shadows the host's of the same port from the
 //     moment it is noticed: within 5 ms, or 20 in a guest that was quiet for
 //     two seconds. Without a policy a connect in between is handed back and
@@ -57,6 +57,23 @@
 //     under a policy.
 //   - The guest sees a published port's clients come from 100.96.0.1 or
 //     fd53:4d00::1, on both backends; libkrun tells the true peer.
+//   - libkrun's misdelivery, a datagram for a denied address that goes to the one
+//     before it, is not modelled: the supervisor sees ports, not sockets, and a
+//     socket that follows another on its port would inherit what it never sent.
+//   - An address that a name brought is forgotten with the next answer after it
+//     has expired; until then a connect to it is ECONNREFUSED and not EACCES.
 //   - A TCP deny happens in the guest's kernel, so the supervisor cannot log it.
 //   - A remote end's FIN is a FIN: libkrun before smolvm v1.6.0 made it a RST.
+//
+// # Where the model differs from both backends
+//
+//   - A name is never asked of a real resolver, unless the world is open: it is
+//     forwarded to the world, in a flow of "dns", or else SERVFAIL. The host filter
+//     takes names as they are, without smolvm's patterns. TXT, MX and the like are
+//     forwarded as A is.
+//   - A ping of one of the host's own addresses is answered without asking its
+//     kernel, one that leads to the world is a flow of "icmp", and one into a
+//     container network needs net.ipv4.ping_group_range on the host.
+//   - 64 questions and pings are under way at a time; what comes beyond is lost.
+//   - A published connection that the guest refuses is reset after it was accepted.
 package vnet
