@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"bottle.internal/smolvm/smolvmtest"
@@ -20,6 +21,17 @@ func liveHandlers() map[string]smolvmtest.Handler {
 		"echoes stdin": func(smolvmtest.Call) smolvmtest.Reply {
 			text, err := io.ReadAll(os.Stdin)
 			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: string(text), Stderr: fmt.Sprintf("%v", err), Exit: 7}}
+		},
+		// Its exit code is how many of its kind it has met, itself included.
+		"counts itself": func(c smolvmtest.Call) smolvmtest.Reply {
+			here, err := os.CreateTemp(c.State, "now-*")
+			if err != nil {
+				return failing(err.Error())
+			}
+			time.Sleep(150 * time.Millisecond)
+			all, _ := filepath.Glob(filepath.Join(c.State, "now-*"))
+			_ = os.Remove(here.Name())
+			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: len(all)}}
 		},
 		// The stream of a guest's tar, kept beside the fake by the test.
 		"tar": func(c smolvmtest.Call) smolvmtest.Reply {
