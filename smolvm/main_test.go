@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,3 +81,5 @@ func noCalls(t *testing.T, fake *smolvmtest.Fake) {
 		t.Errorf("a process was started: %q", lines)
 	}
 }
+
+func contains(err error, text string) bool { return err != nil && strings.Contains(err.Error(), text) }
