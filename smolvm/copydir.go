@@ -97,7 +97,8 @@ func (c *Client) CopyDirFrom(ctx context.Context, name, guestDir, hostDir string
 		return fmt.Errorf("copying from %q: %w: %w", name, ErrInvalid, err)
 	}
 	if err = c.receiveDir(ctx, name, guestDir, dir, limits); err == nil {
-		err = os.Rename(dir, target) // replaces an empty directory
+		_ = os.Remove(target) // an empty directory that is there; what is not empty stays, and is in the way
+		err = os.Rename(dir, target)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("copying %q from %q: %w", guestDir, name, err), os.RemoveAll(dir))
@@ -143,13 +144,16 @@ func (c *Client) receiveDir(ctx context.Context, name, guestDir, dir string, lim
 	said := &tap{}
 	res, err := c.ExecStream(ctx, name, Command{Argv: []string{"tar", "-c", "-f", "-", "-C", guestDir, "."}, Timeout: copyDirLimit}, w, said)
 	w.CloseWithError(cmpErr(err, io.EOF))
-	if unpackErr := <-unpacked; unpackErr != nil && (err == nil || errors.Is(err, errUnpacked)) {
-		return unpackErr
+	unpackErr := <-unpacked
+	switch {
+	case errors.Is(unpackErr, ErrUnsafe), errors.Is(err, errUnpacked):
+		return cmpErr(unpackErr, err)
+	case err != nil:
+		return err
+	case res.ExitCode != 0:
+		return guestFailure(res.ExitCode, said.tail)
 	}
-	if err == nil && res.ExitCode != 0 {
-		err = guestFailure(res.ExitCode, said.tail)
-	}
-	return err
+	return unpackErr
 }
 
 // errUnpacked ends the guest's tar when there is nobody to read it.

@@ -2,6 +2,7 @@ package smolvm
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -81,10 +82,11 @@ func cmpErr(err, otherwise error) error {
 func unpackDir(r io.Reader, root *os.Root, limits DirLimits) error {
 	left := limits
 	left.Bytes, left.Entries = cmp.Or(limits.Bytes, defaultDirBytes), cmp.Or(limits.Entries, defaultDirEntries)
-	for in := tar.NewReader(r); ; {
+	counted := &zeros{r: r}
+	for in := tar.NewReader(counted); ; {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			return drain(r)
+			return drain(counted)
 		}
 		if err != nil {
 			return fmt.Errorf("reading the guest's archive: %w", err)
@@ -102,13 +104,37 @@ func unpackDir(r io.Reader, root *os.Root, limits DirLimits) error {
 	}
 }
 
-// drain reads the padding behind the archive.
-func drain(r io.Reader) error {
+// drain reads the padding behind the archive. An archive without its end may be short of entries.
+func drain(r *zeros) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(r, maxTrailer+1))
-	if err == nil && n > maxTrailer {
-		err = fmt.Errorf("%w: more than %d bytes behind the archive's end", ErrUnsafe, maxTrailer)
+	switch {
+	case err != nil:
+		return err
+	case n > maxTrailer:
+		return fmt.Errorf("%w: more than %d bytes behind the archive's end", ErrUnsafe, maxTrailer)
+	case r.last < endOfArchive:
+		return fmt.Errorf("reading the guest's archive: it has no end: %w", io.ErrUnexpectedEOF)
 	}
-	return err
+	return nil
+}
+
+// endOfArchive is how many zero bytes end a tar at least.
+const endOfArchive = 1024
+
+// zeros counts the zero bytes that r ends with.
+type zeros struct {
+	r    io.Reader
+	last int64
+}
+
+func (z *zeros) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	end := len(bytes.TrimRight(p[:n], "\x00"))
+	if end > 0 {
+		z.last = 0
+	}
+	z.last += int64(n - end)
+	return n, err
 }
 
 func unpackEntry(in io.Reader, h *tar.Header, root *os.Root) error {
