@@ -60,7 +60,8 @@ func (b *Bottle) attachSidecar(ctx context.Context) error {
 		}
 	}
 	if b.plan.Runtime == Machine {
-		side := &machineSidecar{cfg: b.cfg, engine: b.engine}
+		side := &machineSidecar{cfg: b.cfg}
+		side.use(b.engine)
 		if err := side.attach(ctx, b.plan.Machine); err != nil {
 			return err
 		}

@@ -161,7 +161,7 @@ func (l *launch) claim(ctx context.Context) error {
 		Slug: slug, Owner: owner.Self(), Started: time.Now().UTC().Truncate(time.Second),
 		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime,
 	}
-	l.side.use(l.engine)
+
 	l.labels = map[string]string{
 		"internal.bottle.slug":    slug,
 		"internal.bottle.owner":   string(l.record.Owner),
@@ -175,7 +175,11 @@ func (l *launch) claim(ctx context.Context) error {
 		if err := l.record.write(); err != nil {
 			return err
 		}
-		return l.openWorld()
+		if err := l.openWorld(); err != nil {
+			return err
+		}
+		l.side.use(l.engine)
+		return nil
 	})
 }
 

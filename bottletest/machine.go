@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -41,7 +42,34 @@ type machineSidecar struct {
 // bundleMachine is what the machine of the bundle of the guest called machine is called.
 func bundleMachine(machine string) string { return machine + "-bundle" }
 
-func (s *machineSidecar) use(e *guestEngine) { s.engine = e }
+// use takes the guest's engine, but for what breaks the guest on purpose: a bottle broken on one side needs the other sound, or
+// what turns red is not what was broken.
+func (s *machineSidecar) use(e *guestEngine) {
+	s.engine = &guestEngine{kind: e.kind, version: e.version, client: &smolvm.Client{Path: e.client.Path, Env: withoutFaults(e.client.Env), Logf: e.client.Logf}}
+}
+
+const (
+	faultsVariable = "SMOLVM_SIM_FAULTS"
+	// publishFaults begin the names of the simulator's faults that are about a machine which publishes ports: the bundle's.
+	publishFaults = "publish-"
+)
+
+// withoutFaults is env with those faults only that are about the bundle.
+func withoutFaults(env []string) []string {
+	var out []string
+	for _, kv := range env {
+		list, ok := strings.CutPrefix(kv, faultsVariable+"=")
+		if !ok {
+			out = append(out, kv)
+			continue
+		}
+		kept := slices.DeleteFunc(strings.Split(list, ","), func(f string) bool { return !strings.HasPrefix(f, publishFaults) })
+		if len(kept) > 0 {
+			out = append(out, faultsVariable+"="+strings.Join(kept, ","))
+		}
+	}
+	return out
+}
 
 func (s *machineSidecar) prepare(ctx context.Context) (err error) {
 	s.program, err = gobuild.Binary(ctx, gobuild.Target{Command: "bottle-bundle", GOOS: "linux"})

@@ -89,3 +89,18 @@ func TestContainersOptionsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestGuestsFaultsSpareTheBundle: with the fault of a broken guest in both machines, what turns red would be the wrong one.
+func TestGuestsFaultsSpareTheBundle(t *testing.T) {
+	for in, want := range map[string][]string{
+		"no-network": {"A=1"},
+		"no-network,publish-all-interfaces,exec-137-once": {"A=1", "SMOLVM_SIM_FAULTS=publish-all-interfaces"},
+	} {
+		e := &guestEngine{client: &smolvm.Client{Path: "/x", Env: []string{"A=1", "SMOLVM_SIM_FAULTS=" + in}, Rewrite: func(a []string) []string { return nil }}}
+		s := &machineSidecar{}
+		s.use(e)
+		if diff := cmp.Diff(want, s.engine.client.Env); diff != "" || s.engine.client.Rewrite != nil {
+			t.Errorf("%s: rewritten %v: %s", in, s.engine.client.Rewrite != nil, diff)
+		}
+	}
+}

@@ -47,6 +47,7 @@ var mutants = []mutant{
 		name: "egress bound to 0.0.0.0",
 		breaks: func(c *bottletest.Config, _ *probes.Options) {
 			c.BundleOptions = append(c.BundleOptions, bundle.WithListen("egress", netip.MustParseAddrPort("0.0.0.0:9099")))
+			c.Publish = append(c.Publish, 9099) // in topology alias a daemon that is not published is out of reach wherever it listens
 		},
 		claims: []claims.Claim{claims.EgressPort}, want: []probes.Verdict{probes.Leak},
 	},
