@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// An api serves smolvm's HTTP API (smolvm src/api/mod.rs), the part of it that needs no image store: health, and machines with
+// An api serves smolvm's HTTP API (smolvm src/api/mod.rs), the part of it that the client needs: health, and machines with
 // their start, stop and exec. It does what the command line does, by the same functions. Safe for concurrent use.
 type api struct {
 	*session // its environment is what a start here sees; its streams are never used
@@ -276,10 +276,10 @@ func (a *api) execute(ctx context.Context, name string, req apiExec) (any, error
 	command := request{
 		Op: opExec, Argv: req.Command, Detach: req.Background, Stdin: req.Stdin != nil, Timeout: time.Duration(req.TimeoutSecs) * time.Second,
 	}
-	if err := command.within(m, specs(req.Env), req.Workdir); err != nil {
+	if err := s.within(&command, m, specs(req.Env), req.Workdir); err != nil {
 		return nil, err
 	}
-	code, err := execution{session: s, conn: conn}.run(command)
+	code, err := execution{session: s, conn: conn, contained: command.Contained, limit: command.Timeout}.run(command)
 	if err != nil {
 		return nil, err
 	}

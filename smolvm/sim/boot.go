@@ -24,6 +24,7 @@ const (
 	hiddenBoot   = "_boot-vm"
 	hiddenHelper = "_helper"
 	hiddenInit   = "_init"
+	hiddenUsers  = "_users"
 )
 
 // The descriptors a supervisor is started with.
@@ -44,6 +45,7 @@ type bootConfig struct {
 	Network     *vnet.Config `json:"network,omitempty"` // nil = lo only
 	Nameservers []string     `json:"nameservers,omitempty"`
 	DenialLog   bool         `json:"denial_log,omitempty"`
+	Root        rootConfig   `json:"root"`
 	Leaked      []string     `json:"leaked,omitempty"` // start's environment, for faultEnvironment
 }
 
@@ -56,6 +58,7 @@ type bootReport struct {
 // bootConfig captures what the environment of start says about the machine's whole life.
 func (s *session) bootConfig(m machine) (bootConfig, error) {
 	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults}
+	c.Root = s.rootConfig(m.record)
 	if s.faults.has(faultEnvironment) {
 		for _, key := range slices.Sorted(maps.Keys(s.env)) {
 			c.Leaked = append(c.Leaked, key+"="+s.env[key])

@@ -22,7 +22,7 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 	}
 	p, pid, done, err := a.begin(req)
 	if err != nil {
-		_ = send(conn, reply{Error: "failed to spawn command: " + rustText(err)})
+		_ = send(conn, notStarted(req, err))
 		return
 	}
 	if req.Detach {
@@ -35,7 +35,11 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		return
 	}
-	_ = send(conn, await(conn, pid, done, req.Timeout))
+	last := await(conn, pid, done, req.Timeout)
+	if req.Alone {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+	_ = send(conn, last)
 }
 
 // begin starts the command on streams of the kind it asks for.
@@ -88,19 +92,21 @@ func await(conn *net.UnixConn, pid int, done <-chan syscall.WaitStatus, timeout 
 
 // spawn starts the command in a session of its own, so that it can be killed with what it started.
 func (a *agent) spawn(req request, p *pipes) (int, <-chan syscall.WaitStatus, error) {
-	env := merged(slices.Concat(a.config.Leaked, baseEnvironment, req.Env))
-	dir := req.Dir
-	if dir == "" {
-		dir = "/"
+	who, err := identify(req.User)
+	if err != nil {
+		return 0, nil, err
 	}
+	env := merged(slices.Concat(a.config.Leaked, baseEnvironment, []string{"HOME=" + who.home}, req.Env))
+	dir := workingDirectory(req)
 	path, err := lookPath(req.Argv[0], dir, env)
 	if err != nil {
 		return 0, nil, err
 	}
+	who.take(p.guest[:])
 	return a.reaper.start(path, req.Argv, &syscall.ProcAttr{
 		Dir: dir, Env: env,
 		Files: []uintptr{uintptr(p.guest[0]), uintptr(p.guest[1]), uintptr(p.guest[2])},
-		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: req.TTY != nil},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: req.TTY != nil, Credential: who.credential},
 	})
 }
 

@@ -13,11 +13,8 @@ const (
 	defaultMemoryMiB = 8192
 )
 
-// runCreate writes a record and nothing else: a machine's disk is made at its first start.
+// runCreate writes a record, and unpacks a pack: a machine's disk is made and its image is pulled at its first start.
 func runCreate(s *session, g grammar, a arguments) (int, error) {
-	if len(a.rest) > 0 {
-		return 0, unsimulatedError("a workload after --")
-	}
 	name := s.machineName(a, "")
 	if name == "" {
 		name = randomName()
@@ -28,6 +25,9 @@ func runCreate(s *session, g grammar, a arguments) (int, error) {
 	}
 	s.say("Created machine: %s", r.Name)
 	s.say("  CPUs: %d, Memory: %d MiB", r.CPUs, r.MemoryMiB)
+	if len(r.Volumes) > 0 {
+		s.say("  Mounts: %d", len(r.Volumes))
+	}
 	if len(r.Ports) > 0 {
 		s.say("  Ports: %d", len(r.Ports))
 	}
@@ -37,27 +37,12 @@ func runCreate(s *session, g grammar, a arguments) (int, error) {
 	return 0, nil
 }
 
-// create stores a new record; adjust, which may be nil, has the last word on it.
-func (s *session) create(name string, g grammar, a arguments, adjust func(*record) error) (record, error) {
-	r, err := newRecord(name, g, a)
-	if err == nil && adjust != nil {
-		err = adjust(&r)
-	}
-	if err == nil {
-		err = s.hostsResolve(r)
-	}
-	if err != nil {
-		return r, err
-	}
-	return r, s.store().insert(r)
-}
-
 func newRecord(name string, g grammar, a arguments) (record, error) {
 	r := record{
 		Name: name, CreatedAt: time.Now().Unix(), State: stateCreated,
 		CPUs: defaultCPUs, MemoryMiB: defaultMemoryMiB,
 		Env: environment(a.all("env")), Workdir: a.one("workdir", ""),
-		Network: a.has("net"), Backend: a.one("net-backend", ""),
+		Cmd: a.rest, Network: a.has("net"), Backend: a.one("net-backend", ""),
 	}
 	if err := checkName(name); err != nil {
 		return r, err

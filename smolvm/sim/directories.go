@@ -13,6 +13,9 @@ import (
 type directories struct {
 	records string // one JSON file per machine
 	vms     string // one directory per machine
+	layers  string // the layers of images and packs, unpacked
+	images  string // pulled images, an OCI layout
+	packs   string // what is known of packs already verified
 }
 
 func directoriesOf(f features, env environ) (directories, error) {
@@ -31,6 +34,9 @@ func directoriesOf(f features, env environ) (directories, error) {
 	return directories{
 		records: filepath.Join(data, "smolvm-sim", "machines"),
 		vms:     filepath.Join(cache, "smolvm-sim", "vms"),
+		layers:  filepath.Join(cache, "smolvm-sim", "layers"),
+		images:  filepath.Join(cache, "smolvm-sim", "images"),
+		packs:   filepath.Join(cache, "smolvm-sim", "packs"),
 	}, nil
 }
 

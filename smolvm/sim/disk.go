@@ -11,15 +11,18 @@ import (
 	"slices"
 )
 
-// The machine's disk is three directories: dirRoot, the guest's root; dirUpper, what the guest changed below /usr; dirWork,
-// overlayfs's own. The guest owns what is in them and may have replaced anything by a symbolic link, so the host's side touches
+// The machine's disk is its own directories: dirRoot, the guest's root, or what the guest changed of it where it lies over layers;
+// dirUpper, what a bare guest changed below /usr; dirRootWork and dirWork, overlayfs's own. The guest owns what is in them and may have replaced anything by a symbolic link, so the host's side touches
 // them through an os.Root alone.
 
-// guestDirectories exist in every root, with these modes.
-var guestDirectories = []struct {
+// A guestDirectory is one that a root has to have.
+type guestDirectory struct {
 	path string
 	mode os.FileMode
-}{
+}
+
+// guestDirectories exist in every bare root, with these modes.
+var guestDirectories = []guestDirectory{
 	{"dev", 0o755}, {"etc", 0o755}, {"home", 0o755}, {"mnt", 0o755}, {"opt", 0o755}, {"proc", 0o555}, {"root", 0o700},
 	{"run", 0o755}, {"srv", 0o755}, {"sys", 0o555}, {"tmp", 0o777 | os.ModeSticky}, {"usr", 0o755}, {"var", 0o755},
 	{"var/cache", 0o755}, {"var/lib", 0o755}, {"var/log", 0o755}, {"var/tmp", 0o777 | os.ModeSticky}, {"workspace", 0o755},
@@ -34,33 +37,28 @@ var hostConfiguration = []string{
 // topLevel are the directories of a merged /usr; on a host where they are real ones they are bound read-only.
 var topLevel = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"}
 
-// A disk is the machine's directories, being made complete for a boot. Paths are relative to the machine's directory, which is
-// the working directory.
+// A disk is the machine's root, being made complete for a boot. The directories next to it are relative to the machine's, which
+// is the working directory.
 type disk struct {
 	root  *os.Root
 	owner int
 }
 
-// prepareDisk makes the disk, or mends what the guest removed of what a boot needs.
-func prepareDisk() error {
-	for _, d := range []string{dirRoot, dirWork} {
-		if err := os.Mkdir(d, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	if err := os.Lchown(dirRoot, guestOwner(), guestOwner()); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dirRoot)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
+// prepareDisk makes the disk, or mends what the guest removed of what a boot needs. An image is left as it is but for what is
+// mounted or written in it.
+func prepareDisk(root *os.Root, contained bool) error {
 	d := disk{root: root, owner: guestOwner()}
-	for _, dir := range guestDirectories {
+	directories := guestDirectories
+	if contained {
+		directories = imageDirectories
+	}
+	for _, dir := range directories {
 		if err := d.directory(dir.path, dir.mode); err != nil {
 			return fmt.Errorf("disk: %w", err)
 		}
+	}
+	if contained {
+		return nil
 	}
 	for _, name := range append(hostConfiguration, topLevel...) {
 		if err := d.place(name); err != nil {

@@ -29,10 +29,23 @@
 //     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist.
 //   - --cpus and --mem are recorded and not enforced; there are no disk images, and no size of one.
 //   - Without subordinate ids (an ordinary user) the guest has one id, 0: su, chown to another user and package managers fail.
-//   - Machines have no image: --image, --from, -v, --init and what else needs one, the commands run, shell,
-//     update, images, prune, monitor, resize, pack and serve, and exec -t and -d are refused by name.
+//   - What of smolvm is not simulated is refused by name: see the options marked unsimulated, and unsimulatedMachine,
+//     unsimulatedPack and unsimulatedPrograms.
+//   - An image is pulled by start itself and not in the guest, without credentials, and only from a registry on this host: one of its
+//     own addresses, localhost or *.localhost. Any other fails as on a host without a network. Loopback is the host's own,
+//     whatever the backend.
+//   - Layers are unpacked on the host, once, and shared by all machines of a user; smolvm has them in each machine, and packs flattened.
+//     Extended attributes are not kept, devices are not made, and the ids of a file are below 65536 or nobody's. Where the user has
+//     one id only, files and processes are root's.
+//   - A container is the guest itself: one pid namespace for all commands of a machine, /run is the image's. Up to 1.4.0 what a
+//     command left behind in its session is killed at its end; what made a session of its own lives on.
+//   - A .smolmachine has a format of its own, is not compressed, and cannot be exchanged with smolvm's. The stub is a script.
+//     --single-file is refused. A volume's files have the host's ids where its file system can map them, else they are nobody's.
+//   - machine images and prune boot nothing, and prune looks at the layers of all machines. The end of an ephemeral machine whose
+//     command was killed is the next command's, as in smolvm; its guest lives until then.
 //   - Texts of which only the meaning is known are made up: the hints of create, the table of ls, the help, the words after
-//     "select network backend", "parse CIDR", "validate machine name" and "cp", and the progress of cp, which is one line.
+//     "select network backend", "parse CIDR", "validate machine name", "parse volume", "resolve image", "flatten image", "pull image",
+//     "init", "pack create" and "cp", the tables of images, the output of prune and inspect, and the progress of cp, which is one line.
 //     clap's "tip:" lines are absent.
 //   - A create of a name that exists always fails; two racing creates of v0.8.0 both succeed. There is no reservation to go stale.
 //   - A start whose command is killed while it waits ends the guest; smolvm leaves a _boot-vm behind. A v0.8.0 delete of a running

@@ -32,42 +32,41 @@ func runExec(s *session, g grammar, a arguments) (int, error) {
 		size := keyboardOf(s.stdin).size()
 		req.TTY = &size
 	}
-	if a.has("timeout") {
-		text := a.one("timeout", "")
-		d, err := parseDuration(text)
-		if err != nil {
-			return 0, g.invalid("timeout", text, "%v", err)
-		}
-		req.Timeout = d
+	var err error
+	if req.Timeout, err = timeout(g, a); err != nil {
+		return 0, err
 	}
 	m, conn, err := s.connect(a.one("name", defaultName))
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	if err := req.within(m, environment(a.all("env")), a.one("workdir", "")); err != nil {
+	req.Stream = a.has("stream")
+	if err := s.within(&req, m, environment(a.all("env")), a.one("workdir", "")); err != nil {
 		return 0, err
 	}
-	e := execution{session: s, conn: conn, live: a.has("stream") || req.Stdin || req.TTY != nil, tty: req.TTY != nil}
+	e := execution{
+		session: s, conn: conn, live: req.Stream || req.Stdin || req.TTY != nil, tty: req.TTY != nil,
+		contained: req.Contained, limit: req.Timeout,
+	}
 	return e.run(req)
 }
 
-// within gives the command the machine's environment and directory, under its own.
-func (r *request) within(m machine, env []string, dir string) error {
-	r.Env = append(append(r.Env, m.Env...), env...)
-	r.Dir = dir
-	if dir == "" {
-		r.Dir = m.Workdir
-	}
+// within gives the command the machine's environment and directory, under its own, and the container it runs in.
+func (s *session) within(r *request, m machine, env []string, dir string) error {
+	r.Env, r.Dir = env, dir
+	s.enter(r, m.record)
 	return checkEnvironment(r.Env)
 }
 
 // An execution is one command in a guest, seen from the host.
 type execution struct {
 	*session
-	conn *net.UnixConn
-	live bool // copy the output as it comes instead of at the end
-	tty  bool // the streams are one terminal
+	conn      *net.UnixConn
+	live      bool          // copy the output as it comes instead of at the end
+	contained bool          // in a container
+	limit     time.Duration // the command's timeout, 0 = none
+	tty       bool          // the streams are one terminal
 }
 
 // replyGrace is how much longer than the command's timeout the client waits for the agent (smolvm v0.8.0 client.rs).
@@ -195,10 +194,14 @@ func (e execution) finish(output *sync.WaitGroup) (reply, error) {
 	}
 	drained := make(chan struct{})
 	go func() { output.Wait(); close(drained) }()
-	if last.TimedOut || e.tty {
+	if last.TimedOut || e.tty || e.contained {
+		grace := drainGrace
+		if !last.TimedOut && !e.tty {
+			grace = containerDrain
+		}
 		select {
 		case <-drained:
-		case <-time.After(drainGrace):
+		case <-time.After(grace):
 			return last, nil
 		}
 	}
@@ -215,14 +218,20 @@ func (e execution) finish(output *sync.WaitGroup) (reply, error) {
 // code is the exit code that a reply means in this release.
 func (e execution) code(r reply) (int, error) {
 	switch {
+	case r.Refused != "":
+		fmt.Fprintln(e.stderr, r.Refused)
+		return 1, nil
 	case r.Error != "" && e.live:
 		fmt.Fprintf(e.stderr, "error: %s\n", r.Error)
 		return 1, nil
 	case r.Error != "":
 		return 0, agentError("vm exec", "%s", r.Error)
 	case r.TimedOut:
+		if e.contained {
+			fmt.Fprintf(e.stderr, "container timed out after %dms\n", e.limit.Milliseconds())
+		}
 		return exitTimeout, nil
-	case r.Signal != 0 && e.SignalAsShell:
+	case r.Signal != 0 && (e.SignalAsShell || e.contained):
 		return 128 + r.Signal, nil
 	case r.Signal != 0:
 		return exitSignalBare, nil

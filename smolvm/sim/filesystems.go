@@ -55,8 +55,8 @@ func ownFileSystems() (ownSystems, error) {
 	return own, nil
 }
 
-// mount attaches them to the root, which is the guest's by now.
-func (own ownSystems) mount() error {
+// mount attaches them to the root, which is the guest's by now. A container keeps its image's /run.
+func (own ownSystems) mount(contained bool) error {
 	root, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -82,11 +82,13 @@ func (own ownSystems) mount() error {
 	if err := own.shm.attach(root, "dev/shm"); err != nil {
 		return err
 	}
-	if err := own.run.attach(root, "run"); err != nil {
-		return err
-	}
-	if err := os.MkdirAll("/run/lock", 0o755); err != nil {
-		return err
+	if !contained {
+		if err := own.run.attach(root, "run"); err != nil {
+			return err
+		}
+		if err := os.MkdirAll("/run/lock", 0o755); err != nil {
+			return err
+		}
 	}
 	return protectSettings(root)
 }

@@ -36,7 +36,7 @@ type grammar struct {
 	about       string
 	options     []option
 	positionals []string // metavars; "[NAME]" is optional, "<NAME>" required
-	trailing    string   // metavar of the guest argv that takes everything from the first positional on; "" = none
+	trailing    string   // metavar of the guest argv that takes everything from the first positional on; "[…]" is optional, "" = none
 	last        string   // metavar of what may follow "--"; "" = nothing may
 }
 
@@ -71,14 +71,18 @@ func (g grammar) usage() string {
 	for _, p := range g.positionals {
 		s += " " + p
 	}
-	if g.trailing != "" {
+	if g.argvRequired() {
 		s += " <" + g.trailing + ">..."
+	} else if g.trailing != "" {
+		s += " " + g.trailing + "..."
 	}
 	if g.last != "" {
 		s += " [-- <" + g.last + ">...]"
 	}
 	return s
 }
+
+func (g grammar) argvRequired() bool { return g.trailing != "" && g.trailing[0] != '[' }
 
 func (g grammar) fail(format string, args ...any) error {
 	return &usageError{text: fmt.Sprintf(format, args...), usage: g.usage()}
@@ -240,7 +244,7 @@ func (p *parser) complete() error {
 			missing = append(missing, o.shown())
 		}
 	}
-	if p.trailing != "" && len(p.out.rest) == 0 {
+	if p.argvRequired() && len(p.out.rest) == 0 {
 		missing = append(missing, "<"+p.trailing+">...")
 	}
 	if len(missing) > 0 {

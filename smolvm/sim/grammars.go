@@ -13,9 +13,9 @@ type subcommand struct {
 
 // What exists in smolvm and not here is refused by name, at the top and under "machine".
 var (
-	unsimulatedPrograms = []string{"pack", "config"}
+	unsimulatedPrograms = []string{"config"}
 	unsimulatedMachine  = map[string]release{
-		"run": {}, "images": {}, "prune": {}, "monitor": {}, "resize": {}, "fork": {1, 0, 0}, // since
+		"monitor": {}, "resize": {}, "fork": {1, 0, 0}, // since
 	}
 )
 
@@ -51,6 +51,9 @@ func subcommands(f features) []subcommand {
 		{[]string{"status"}, grammar{path: "machine status", about: "Show a machine's state", options: statusOptions}, runStatus},
 		{[]string{"shell", "sh"}, grammar{path: "machine shell", about: "Open a shell in a running machine", options: []option{nameOption('n', false)}}, runShell},
 		{[]string{"update"}, named(f, grammar{path: "machine update", about: "Change a stopped machine", options: updateOptions}, "<NAME>"), runUpdate},
+		{[]string{"run"}, grammar{path: "machine run", about: "Run a command in an ephemeral machine", options: runOptions(), trailing: "[COMMAND]"}, runRun},
+		{[]string{"images"}, grammar{path: "machine images", about: "List a machine's images", options: imagesOptions}, runImages},
+		{[]string{"prune"}, grammar{path: "machine prune", about: "Remove the layers that no machine uses", options: pruneOptions}, runPrune},
 		{[]string{"data-dir"}, named(f, grammar{path: "machine data-dir", about: "Print a machine's directory"}, "<NAME>"), runDataDir},
 	}
 	if f.DenialLog {
@@ -84,14 +87,15 @@ var createOptions = []option{
 	{long: "workdir", short: 'w', value: "DIR"},
 	{long: "label", value: "KEY=VALUE", many: true, since: release{1, 8, 0}},
 
-	{long: "image", short: 'I', value: "IMAGE", unsimulated: true},
-	{long: "from", value: "PATH", unsimulated: true},
+	{long: "image", short: 'I', value: "IMAGE"},
+	{long: "from", value: "PATH"},
 	{long: "storage", value: "GIB"},
 	{long: "overlay", value: "GIB"},
-	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "volume", short: 'v', value: "HOST:GUEST", many: true},
+	{long: "init", value: "COMMAND", many: true},
+
 	{long: "port", short: 'p', value: "HOST:GUEST", many: true},
 	{long: "allow-host", value: "HOST", many: true},
-	{long: "init", value: "COMMAND", many: true, unsimulated: true},
 	{long: "ssh-agent", unsimulated: true},
 	{long: "gpu", unsimulated: true},
 	{long: "gpu-vram", value: "MIB", unsimulated: true},
@@ -160,5 +164,28 @@ var copyOptions = []option{
 }
 
 var listOptions = []option{{long: "verbose", short: 'v'}, {long: "json"}}
+
+// runOptions are create's, with the command's own. A pack can be run from 1.0.2 on.
+func runOptions() []option {
+	out := []option{
+		nameOption('n', false),
+		{long: "detach", short: 'd'},
+		{long: "interactive", short: 'i'},
+		{long: "tty", short: 't', unsimulated: true},
+		{long: "timeout", value: "TIMEOUT"},
+		{long: "oci-cache", since: release{1, 7, 3}},
+	}
+	for _, o := range createOptions {
+		if o.long == "from" {
+			o.since = release{1, 0, 2}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+var imagesOptions = []option{nameOption(0, true), {long: "json"}}
+
+var pruneOptions = []option{nameOption(0, true), {long: "dry-run"}, {long: "all"}}
 
 var statusOptions = []option{nameOption('n', false), {long: "json"}}

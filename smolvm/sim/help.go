@@ -17,6 +17,7 @@ Usage: smolvm <COMMAND>
 
 Commands:
   machine  Manage machines [alias: vm]
+  pack     Pack images and machines into files
   serve    Start the HTTP API server
 
 Options:
@@ -30,10 +31,10 @@ Environment:
 `, simulatorNotice, strings.Join(simulated, ", "), f.Release, strings.Join(knownFaults(), ", "))
 }
 
-func machineHelp(f features) string {
+func groupHelp(name string, commands []subcommand) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nUsage: smolvm machine <COMMAND>\n\nCommands:\n", simulatorNotice)
-	for _, c := range subcommands(f) {
+	fmt.Fprintf(&b, "%s\nUsage: smolvm %s <COMMAND>\n\nCommands:\n", simulatorNotice, name)
+	for _, c := range commands {
 		fmt.Fprintf(&b, "  %-9s %s", c.names[0], c.grammar.about)
 		if len(c.names) > 1 {
 			fmt.Fprintf(&b, " [alias: %s]", strings.Join(c.names[1:], ", "))

@@ -54,10 +54,7 @@ func (h helper) run() error {
 	if err != nil {
 		return err
 	}
-	if err := prepareDisk(); err != nil {
-		return err
-	}
-	if err := assemble(); err != nil {
+	if err := assemble(config.Root); err != nil {
 		return err
 	}
 	if host != nil {
@@ -118,15 +115,31 @@ func loopbackUp() error {
 }
 
 // assemble mounts the guest's root at stagingRoot.
-func assemble() error {
-	usr, err := overlayUsr()
+func assemble(c rootConfig) error {
+	layers, err := c.layerLinks()
 	if err != nil {
 		return err
 	}
-	disk, err := cloneTree(dirRoot, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+	disk, err := c.mountRoot(layers)
 	if err != nil {
-		return namespaceError(err)
+		return err
 	}
+	volumes, err := c.mountVolumes()
+	if err != nil {
+		return err
+	}
+	if c.Contained {
+		return stage(disk, nil, volumes)
+	}
+	usr, err := mountUsr(layers)
+	if err != nil {
+		return err
+	}
+	return stage(disk, &usr, volumes)
+}
+
+// stage attaches the guest's mounts. usr is nil for a container, whose image has its own.
+func stage(disk detached, usr *detached, volumes []mountedVolume) error {
 	if err := unix.Mount("tmpfs", staging, "tmpfs", 0, "mode=0755,size=1m"); err != nil {
 		return namespaceError(fmt.Errorf("mount a staging area: %w", err))
 	}
@@ -146,10 +159,15 @@ func assemble() error {
 		return err
 	}
 	defer unix.Close(root)
-	if err := usr.attach(root, "usr"); err != nil {
-		return err
+	if usr != nil {
+		if err := usr.attach(root, "usr"); err != nil {
+			return err
+		}
+		if err := bindHost(root); err != nil {
+			return err
+		}
 	}
-	return bindHost(root)
+	return attachVolumes(root, volumes)
 }
 
 // bindHost binds what of the host the guest may read.

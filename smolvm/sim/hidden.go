@@ -24,6 +24,8 @@ func Run() int {
 		return supervise(args[1])
 	case len(args) == 1 && args[0] == hiddenHelper:
 		return help()
+	case len(args) == 1 && args[0] == hiddenUsers:
+		return holdUsers()
 	case len(args) == 1 && args[0] == hiddenInit:
 		return initialize()
 	}

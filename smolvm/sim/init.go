@@ -57,10 +57,16 @@ func settle(config initConfig) error {
 	if err := unix.Sethostname([]byte(hostname(config.Hostname))); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}
-	if err := enterRoot(); err != nil {
+	if err := enterRoot(config.Contained); err != nil {
 		return err
 	}
 	writeConfiguration(config)
+	if config.Contained {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: containerFiles, Max: containerFiles}); err != nil {
+			return fmt.Errorf("limit open files: %w", err)
+		}
+		_ = os.MkdirAll(config.Workdir, 0o755) //nolint:gosec // crun makes it, too
+	}
 	return confine()
 }
 
@@ -76,7 +82,7 @@ func drainSignals() {
 }
 
 // enterRoot makes stagingRoot the root, with file systems of the guest's own in it, and lets go of the host's.
-func enterRoot() error {
+func enterRoot(contained bool) error {
 	own, err := ownFileSystems()
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func enterRoot() error {
 	if err := unix.Chdir("/"); err != nil {
 		return err
 	}
-	return own.mount()
+	return own.mount(contained)
 }
 
 // hostname is the machine's name as far as the kernel takes it.
@@ -122,6 +128,9 @@ func writeConfiguration(c initConfig) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // the guest's users read these
 			log.Print(err)
 		}
+	}
+	if c.Contained {
+		return
 	}
 	for path, text := range onceFiles {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the guest's users read these

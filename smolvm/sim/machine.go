@@ -29,6 +29,8 @@ const (
 	dirRoot          = "rootfs"
 	dirUpper         = "usr.upper"
 	dirWork          = "usr.work"
+	dirRootWork      = "rootfs.work"
+	dirLayers        = "l" // short: overlayfs takes few bytes of lower directories
 )
 
 // A machine is a record and its directory.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -80,8 +82,12 @@ func kernelSays(fs int) string {
 
 // attach puts the mount at name below the directory dir, following no symbolic link, and closes it.
 func (d detached) attach(dir int, name string) error {
+	return d.attachAt(dir, name, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+}
+
+func (d detached) attachAt(dir int, name string, resolve uint64) error {
 	defer d.close()
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
 	target, err := unix.Openat2(dir, name, &how)
 	if err != nil {
 		return fmt.Errorf("mount on %q of the guest: %w", name, err)
@@ -93,14 +99,21 @@ func (d detached) attach(dir int, name string) error {
 	return nil
 }
 
-// overlayUsr makes the guest's /usr: the host's below, the machine's own files above. Both directories of the machine are
-// relative to the working directory: the guest can read the options in /proc/mounts.
-func overlayUsr() (detached, error) {
-	settings := []setting{{"lowerdir", "/usr"}, {"upperdir", dirUpper}, {"workdir", dirWork}}
-	if !privileged() {
+// overlay mounts directories on one another: the lowest last, upper and work the machine's own. All are relative to the working
+// directory: the guest can read the options in /proc/mounts. Layers carry the attributes of unprivileged overlays.
+func overlay(lower []string, upper, work string, layered bool) (detached, error) {
+	settings := []setting{{"upperdir", upper}, {"workdir", work}}
+	if layered || !privileged() {
 		settings = append(settings, setting{key: "userxattr"})
 	}
-	d, err := newFileSystem("overlay", unix.MOUNT_ATTR_NODEV, settings...)
+	each := slices.Clone(settings)
+	for _, dir := range lower {
+		each = append(each, setting{"lowerdir+", dir})
+	}
+	d, err := newFileSystem("overlay", unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID, each...)
+	if err != nil { // lowerdir+ is Linux 6.8's; the old option holds 255 bytes
+		d, err = newFileSystem("overlay", unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID, append(settings, setting{"lowerdir", strings.Join(lower, ":")})...)
+	}
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP) {
 		dir, _ := os.Getwd()
 		return d, fmt.Errorf("the file system of %q cannot be the upper layer of an overlay; set XDG_CACHE_HOME to a directory on ext4, xfs, btrfs or tmpfs: %w", dir, err)

@@ -39,10 +39,13 @@ func alphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
+// ephemeralPrefix begins the names that are made up.
+const ephemeralPrefix = "vm-"
+
 func randomName() string {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails, crypto/rand ends the process instead
-	return "vm-" + hex.EncodeToString(b[:])
+	return ephemeralPrefix + hex.EncodeToString(b[:])
 }
 
 // parseCIDR reads what --allow-cidr takes: a prefix, whose host bits are kept, or a bare address.

@@ -24,9 +24,12 @@ func TestPersonalities(t *testing.T) {
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-	for i := range reflect.TypeFor[features]().NumField() {
-		row(reflect.TypeFor[features]().Field(i).Name, func(f features) string {
-			v := reflect.ValueOf(f).Field(i)
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[features]()) {
+		if field.Anonymous {
+			continue
+		}
+		row(field.Name, func(f features) string {
+			v := reflect.ValueOf(f).FieldByIndex(field.Index)
 			if v.Kind() == reflect.Bool {
 				return map[bool]string{true: "yes", false: "-"}[v.Bool()]
 			}

@@ -40,10 +40,22 @@ type record struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 	StorageGB int               `json:"storage_gb,omitempty"` // as asked for, GiB; recorded only
 	OverlayGB int               `json:"overlay_gb,omitempty"` // the same
-	CreatedAt int64             `json:"created_at"`           // unix seconds
-	State     string            `json:"state"`
-	PID       int               `json:"pid,omitempty"`   // the last supervisor's
-	Owner     owner.ID          `json:"owner,omitempty"` // the same, safe against pid reuse
+
+	Image      string   `json:"image,omitempty"`      // a registry's, or "local:" and a hash
+	Archive    string   `json:"archive,omitempty"`    // path of the local image
+	Pack       string   `json:"pack,omitempty"`       // absolute path of the .smolmachine, needed at every start
+	Content    *content `json:"content,omitempty"`    // nil until the first start knows it
+	Entrypoint []string `json:"entrypoint,omitempty"` // the workload's, as the command line gave it
+	Cmd        []string `json:"cmd,omitempty"`
+	Volumes    []volume `json:"volumes,omitempty"`
+	Init       []string `json:"init,omitempty"` // run at the first start
+	InitDone   bool     `json:"init_done,omitempty"`
+	Ephemeral  bool     `json:"ephemeral,omitempty"` // of machine run: swept when its owner is gone
+
+	CreatedAt int64    `json:"created_at"` // unix seconds
+	State     string   `json:"state"`
+	PID       int      `json:"pid,omitempty"`   // the last supervisor's
+	Owner     owner.ID `json:"owner,omitempty"` // the same, safe against pid reuse
 }
 
 // A store is the machine records of one user: a file each, replaced atomically, changed under one lock.

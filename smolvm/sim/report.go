@@ -23,12 +23,14 @@ var machineFields = []field{
 	{key: "pid", value: func(r record, _ string) any { return numberOrNull(r.PID) }},
 	{key: "network", value: func(r record, _ string) any { return r.Network }},
 	{key: "created_at", value: func(r record, _ string) any { return r.CreatedAt }},
-	{key: "mounts", value: constant(0)},
+	{key: "mounts", value: func(r record, _ string) any { return len(r.Volumes) }},
 	{key: "ports", value: func(r record, _ string) any { return len(r.Ports) }},
-	{key: "image", value: constant(nil)},
-	{key: "entrypoint", value: constant([]string{})},
-	{key: "cmd", value: constant([]string{})},
-	{key: "ephemeral", value: constant(false)},
+	{key: "image", value: func(r record, _ string) any { return textOrNull(r.Image) }},
+	{key: "entrypoint", value: func(r record, _ string) any {
+		return listed(r.Entrypoint, r, func(c *content) []string { return c.Entrypoint })
+	}},
+	{key: "cmd", value: func(r record, _ string) any { return listed(r.Cmd, r, func(c *content) []string { return c.Cmd }) }},
+	{key: "ephemeral", value: func(r record, _ string) any { return r.Ephemeral }},
 	{key: "gpu", value: constant(false)},
 	{key: "gpu_vram_mib", value: constant(nil)},
 	{key: "storage_gb", value: func(r record, _ string) any { return numberOrNull(r.StorageGB) }},
@@ -54,6 +56,21 @@ func numberOrNull(n int) any {
 		return nil
 	}
 	return n
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// listed is the entrypoint or the command as recorded: what create was given, or a pack's.
+func listed(given []string, r record, of func(*content) []string) []string {
+	if len(given) == 0 && r.Pack != "" && r.Content != nil {
+		given = of(r.Content)
+	}
+	return append([]string{}, given...)
 }
 
 func labelsOrEmpty(m map[string]string) map[string]string {

@@ -85,7 +85,12 @@ func (s *session) dispatch(args []string) (int, error) {
 		fmt.Fprint(s.stdout, helpOf(s.features))
 		return 0, nil
 	case first == "machine" || first == "vm":
-		return s.machine(args[1:])
+		if len(args) > 1 && args[1] != "run" {
+			s.sweepEphemeral()
+		}
+		return s.group("machine", subcommands(s.features), unsimulatedMachine, args[1:])
+	case first == "pack":
+		return s.group("pack", packSubcommands(s.features), unsimulatedPack, args[1:])
 	case first == "serve":
 		return s.serve(args[1:])
 	case first == "_sweep":
@@ -99,16 +104,16 @@ func (s *session) dispatch(args []string) (int, error) {
 	}
 }
 
-func (s *session) machine(args []string) (int, error) {
-	top := grammar{path: "machine <COMMAND>"}
-	commands := subcommands(s.features)
+// group runs a subcommand of "smolvm machine" or "smolvm pack".
+func (s *session) group(name string, commands []subcommand, unsimulated map[string]release, args []string) (int, error) {
+	top := grammar{path: name + " <COMMAND>"}
 	if len(args) == 0 {
-		fmt.Fprint(s.stderr, machineHelp(s.features))
+		fmt.Fprint(s.stderr, groupHelp(name, commands))
 		return 2, nil
 	}
 	first := args[0]
 	if first == "--help" || first == "-h" || first == "help" {
-		fmt.Fprint(s.stdout, machineHelp(s.features))
+		fmt.Fprint(s.stdout, groupHelp(name, commands))
 		return 0, nil
 	}
 	for _, c := range commands {
@@ -116,10 +121,10 @@ func (s *session) machine(args []string) (int, error) {
 			return s.subcommand(c, args[1:])
 		}
 	}
-	since, refused := unsimulatedMachine[first]
+	since, refused := unsimulated[first]
 	switch {
 	case refused && s.Release.atLeast(since):
-		return 0, unsimulatedError("'smolvm machine " + first + "'")
+		return 0, unsimulatedError("'smolvm " + name + " " + first + "'")
 	case strings.HasPrefix(first, "-"):
 		return 0, top.fail("unexpected argument '%s' found", first)
 	default:

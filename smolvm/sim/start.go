@@ -4,8 +4,9 @@ package sim
 
 import (
 	"errors"
-	"os"
 	"time"
+
+	"bottle.internal/internal/owner"
 )
 
 func runStart(s *session, _ grammar, a arguments) (int, error) {
@@ -17,12 +18,9 @@ func runStart(s *session, _ grammar, a arguments) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
-		return 0, agentError("start machine", "create data directory: %w", err)
-	}
-	lock, err := openLock(m.file(fileLock))
+	lock, err := s.lockMachine(m)
 	if err != nil {
-		return 0, agentError("start machine", "lock: %w", err)
+		return 0, err
 	}
 	defer lock.close()
 	free, err := lock.try()
@@ -66,15 +64,30 @@ func (s *session) start(m machine, lock vmLock) error {
 		return err
 	}
 	s.note("Starting machine '%s'...", m.Name)
-	id, err := s.boot(m, lock)
+	id, err := s.bootUp(m, lock)
 	if err != nil {
 		return err
 	}
-	err = s.store().update(m.Name, func(r *record) { r.State, r.PID, r.Owner = stateRunning, id.PID(), id })
-	if err != nil {
-		// Nothing would know of the guest: it must not outlive this command.
-		return errors.Join(err, machine{record: record{Name: m.Name, Owner: id}, dir: m.dir}.halt())
-	}
 	s.say("Machine '%s' running (PID: %d)", m.Name, id.PID())
 	return nil
+}
+
+// bootUp boots a machine whose lock is held, with what it is made of, and records it.
+func (s *session) bootUp(m machine, lock vmLock) (owner.ID, error) {
+	if err := s.provide(&m); err != nil {
+		return "", err
+	}
+	id, err := s.boot(m, lock)
+	if err != nil {
+		return "", err
+	}
+	m.Owner = id
+	if err = s.settleIn(m); err == nil {
+		err = s.store().update(m.Name, func(r *record) { r.State, r.PID, r.Owner, r.InitDone = stateRunning, id.PID(), id, true })
+	}
+	if err != nil {
+		// Nothing would know of the guest: it must not outlive this command.
+		return "", errors.Join(err, m.halt())
+	}
+	return id, nil
 }

@@ -198,11 +198,16 @@ type initConfig struct {
 	Network     bool     `json:"network"`
 	Faults      faults   `json:"faults,omitempty"`
 	Leaked      []string `json:"leaked,omitempty"`
+	Contained   bool     `json:"contained,omitempty"` // the root is an image's
+	Workdir     string   `json:"workdir,omitempty"`   // of the image: made where it is missing
 }
 
 // awaitInit hands pid 1 its configuration and waits until it serves, then says so to the command that started us.
 func (b *booter) awaitInit() error {
 	config := initConfig{Hostname: b.Machine, Nameservers: b.Nameservers, Network: b.Network != nil, Faults: b.Faults, Leaked: b.Leaked}
+	if b.Root.Contained {
+		config.Hostname, config.Contained, config.Workdir = containerHostname, true, b.Root.Workdir
+	}
 	if b.Faults.has(faultHostname) {
 		config.Hostname, _ = os.Hostname()
 	}

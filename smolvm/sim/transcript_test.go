@@ -9,13 +9,18 @@ import (
 
 // grammarLines need no running machine. NAME is "m" or "--name m" as the release wants it where it changed.
 var grammarLines = []string{
-	"--version", "-V", "", "nonsense", "--nonsense", "pack create", "serve", "serve nonsense", "serve start --nonsense",
+	"--version", "-V", "", "nonsense", "--nonsense", "pack create", "pack nonsense", "serve", "serve nonsense", "serve start --nonsense",
 	"machine", "machine nonsense", "vm run", "machine shell",
 	"machine ls", "machine ls --json", "machine list", "machine ls extra",
 	"machine create NAME --cpus 2 --mem 512 -e A=1 -w /tmp",
 	"machine create NAME",
 	"machine create m", "machine create --name n", "machine create -n n2",
-	"machine create --image alpine", "machine create --from x.smolmachine", "machine create -v /a:/b", "machine create -p 80:x",
+	"machine create OTHER --image alpine", "machine create OTHER --image ./x.tar", "machine create OTHER --image",
+	"machine create OTHER --from x.smolmachine", "machine create --from a --image b", "machine create -v /a:/b", "machine create -v /:/",
+	"pack", "pack create -o x", "pack create -o x.smolmachine --image a", "pack create -o x --image a --from-vm m",
+	"pack create -o x --image ./x.tar", "pack create -o x --from-vm nobody", "pack run -- true", "pack run --sidecar nothing -- true",
+	"pack inspect ./x.smolmachine", "pack push x", "pack prune --keep x", "machine images --name m", "machine images --name nobody --json",
+	"machine prune", "machine create -p 80:x",
 	"machine create LABELLED --label a=b", "machine create LABELLED -- sleep 1",
 	"machine create --cpus", "machine create --cpus x", "machine create --cpus 0", "machine create --net --net",
 	"machine create --allow-cidr 300.1.1.1", "machine create --net-backend user",
@@ -37,7 +42,7 @@ func TestGrammar(t *testing.T) {
 			h := newHost(t, release)
 			var lines []string
 			for _, line := range grammarLines {
-				for _, n := range [][2]string{{"NAME", "m"}, {"NOBODY", "nobody"}, {"WITH-", "with-"}, {"LABELLED", "labelled"}} {
+				for _, n := range [][2]string{{"NAME", "m"}, {"NOBODY", "nobody"}, {"WITH-", "with-"}, {"LABELLED", "labelled"}, {"OTHER", "other"}} {
 					line = strings.ReplaceAll(line, n[0], strings.Join(h.named(n[1]), " "))
 				}
 				lines = append(lines, line)

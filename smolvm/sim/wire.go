@@ -44,6 +44,11 @@ type request struct {
 	TTY     *window       `json:"tty,omitempty"`     // a terminal of this size for all three streams; nil = pipes
 	Detach  bool          `json:"detach,omitempty"`  // reply with the PID and leave the command alone
 
+	Contained bool   `json:"contained,omitempty"` // the guest is a container of an image
+	User      string `json:"user,omitempty"`      // of the image, in /etc/passwd of the guest; "" = root
+	Alone     bool   `json:"alone,omitempty"`     // in a container of its own: what it started ends with it
+	Stream    bool   `json:"-"`                   // of the command line
+
 	Path string `json:"path,omitempty"` // of opPut and opTake, in the guest
 	Mode uint32 `json:"mode,omitempty"` // of opPut
 	UID  int    `json:"uid,omitempty"`
@@ -53,7 +58,8 @@ type request struct {
 // A reply answers a request. An exec has two: one with Started and the pipes' host ends (stdin's first where it was asked
 // for, then stdout's and stderr's; of a terminal its master alone), and the last. A detached one has one.
 type reply struct {
-	Error    string `json:"error,omitempty"` // smolvm's words for what the agent could not do
+	Error    string `json:"error,omitempty"`   // smolvm's words for what the agent could not do
+	Refused  string `json:"refused,omitempty"` // crun's
 	Started  bool   `json:"started,omitempty"`
 	PID      int    `json:"pid,omitempty"` // of a detached command, in the guest
 	Exit     int    `json:"exit,omitempty"`
