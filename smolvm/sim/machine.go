@@ -129,6 +129,7 @@ func (m machine) halt() error {
 			_ = syscall.Kill(pid, sig)
 		}
 		if awaitDeath(m.Owner, killGrace) {
+			m.awaitUnlock(killGrace)
 			return nil
 		}
 	}
@@ -145,6 +146,21 @@ func (m machine) askToShutDown() {
 	_ = conn.SetDeadline(time.Now().Add(shutdownAck))
 	if send(conn, request{Op: opShutdown}) == nil {
 		_, _ = receive(conn, &reply{}) // the end of the connection is an answer too
+	}
+}
+
+// awaitUnlock waits until the dead supervisor's lock is free: a process counts as dead when its first thread is, and its
+// descriptors are closed when its last is.
+func (m machine) awaitUnlock(limit time.Duration) {
+	lock, err := openLock(m.file(fileLock))
+	if err != nil {
+		return // deleted under it
+	}
+	defer lock.close()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if free, err := lock.try(); free || err != nil {
+			return
+		}
 	}
 }
 
