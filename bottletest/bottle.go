@@ -21,6 +21,7 @@ type Bottle struct {
 	plan    Plan
 	record  record
 	engine  *guestEngine
+	image   Prepared
 	side    sidecar
 	agent   string // the agent's path on this host
 	secret  echo.Secret

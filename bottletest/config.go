@@ -11,6 +11,7 @@ import (
 
 	"github.com/testcontainers/testcontainers-go"
 
+	"bottle.internal/bottletest/internal/images"
 	"bottle.internal/bundle"
 )
 
@@ -38,9 +39,14 @@ type Config struct {
 	// Sim is read by the simulator only.
 	Sim SimConfig
 
-	// From is a .smolmachine file to boot instead of a bare guest. smolvm drops the allowlist of such a machine without a word
-	// below 1.8.0, so there the launch is refused.
-	From string
+	// Image is what the guest boots. "" is a bare guest: smolvm's own userland. Otherwise a registry reference ("alpine:3.20"), or a
+	// path: of a .smolmachine, of an archive that docker save or an OCI tool wrote (.tar, .tar.gz, .tgz), or of a root filesystem's
+	// directory (smolvm 1.1.0 or later). Paths begin with "/", "./", "../" or "~/", or end in one of those suffixes. The launch
+	// prepares it as Prepare does, and the image must have sh and true. smolvm drops the policy of a machine made from a pack below
+	// 1.8.0; there the client takes another way, and where that fails the launch is refused.
+	Image string
+	// Offline asks no registry for Image: a reference means the newest pack that the cache has of it.
+	Offline bool
 	// MemoryMiB and CPUs are the guest's; 0 is smolvm's default.
 	MemoryMiB, CPUs int
 	// Env is set on every Exec, as KEY=VALUE, after the proxy variables of Plan.GuestEnv.
@@ -118,12 +124,12 @@ func (c Config) check() error {
 		}
 	}
 	errs = append(errs, c.checkBundle()...)
-	for name, path := range map[string]string{"From": c.From, "Agent": c.Agent} {
-		if path == "" {
-			continue
-		}
-		if _, err := os.Stat(path); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+	if _, err := images.Parse(c.Image); err != nil {
+		errs = append(errs, fmt.Errorf("field Image: %w", err))
+	}
+	if c.Agent != "" {
+		if _, err := os.Stat(c.Agent); err != nil {
+			errs = append(errs, fmt.Errorf("field Agent: %w", err))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -36,9 +36,10 @@ func (l *launch) guest(ctx context.Context, undo *undo) error {
 
 func (l *launch) createOptions() smolvm.CreateOptions {
 	o := smolvm.CreateOptions{
-		From: l.cfg.From, CPUs: l.cfg.CPUs, MemoryMiB: l.cfg.MemoryMiB,
+		CPUs: l.cfg.CPUs, MemoryMiB: l.cfg.MemoryMiB,
 		Network: smolvm.Network{Enabled: true, AllowCIDRs: l.plan.Allow},
 	}
+	l.image.bootFrom(&o)
 	if l.engine.version.AtLeast(1, 8, 0) {
 		o.Labels = l.labels
 	}

@@ -30,7 +30,7 @@ type launch struct {
 // Run launches a bottle and returns when its launch gate passed. On an error everything started is gone again, unless
 // Config.Keep, and the error is a *LaunchError that says at which step. The caller ends the bottle with Close.
 //
-// A ctx without a deadline gets one of three minutes. Run may be called from several goroutines and processes at once.
+// A ctx without a deadline gets one of three minutes, and twenty more where there is an image to prepare. Run may be called from several goroutines and processes at once.
 func Run(ctx context.Context, cfg Config) (*Bottle, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ type parts struct {
 func run(ctx context.Context, cfg Config, secret echo.Secret, with parts) (*Bottle, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
+		ctx, cancel = context.WithTimeout(ctx, cfg.launchLimit())
 		defer cancel()
 	}
 	j := &journal{next: cfg.Logf}
@@ -123,10 +123,14 @@ func (l *launch) step(ctx context.Context, name string, do func(context.Context)
 func (l *launch) readiness(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return l.step(ctx, "guest engine", func(ctx context.Context) (err error) {
+		err := l.step(ctx, "guest engine", func(ctx context.Context) (err error) {
 			l.engine, err = l.with.find(ctx, l.cfg)
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		return l.prepareImage(ctx)
 	})
 	group.Go(func() error { return l.step(ctx, "bundle image", l.prepareSide) })
 	group.Go(func() error {
@@ -159,7 +163,7 @@ func (l *launch) claim(ctx context.Context) error {
 	slug := newSlug(l.cfg.prefix())
 	l.record = record{
 		Slug: slug, Owner: owner.Self(), Started: time.Now().UTC().Truncate(time.Second),
-		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime,
+		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime, Pack: l.image.Boot,
 	}
 
 	l.labels = map[string]string{
@@ -208,6 +212,7 @@ func (l *launch) locate(ctx context.Context, undo *undo) error {
 		}
 	}
 	l.plan = NewPlan(l.cfg, l.record.Slug, at, l.engine.version)
+	l.plan.ImageDigest, l.plan.ImageRoad = l.image.Digest, l.image.Road
 	l.plan.Exposed = l.plan.exposedText()
 	l.cfg.logf("plan:\n%s", l.plan)
 	l.record.Plan = &l.plan

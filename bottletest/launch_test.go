@@ -14,7 +14,7 @@ import (
 	"bottle.internal/smolvm/smolvmtest"
 )
 
-func TestMain(m *testing.M) { smolvmtest.Main(m, bundleFailures()) }
+func TestMain(m *testing.M) { smolvmtest.Main(m, bundleFailures(), handlers) }
 
 // fakeLaunch launches against a scripted smolvm and a fake container side. verb is the machine subcommand that fails, failAt
 // the call of the container side that does; "" is none. The gate cannot pass without a guest, so a launch that is to succeed

@@ -34,9 +34,14 @@ type Plan struct {
 	Besides []netip.Prefix `json:"besides,omitempty"`
 	// Exposed says what else of this host was in the guest's reach at Bundle when the bottle was launched, a line each; only in
 	// topology alias, where it is never empty.
-	Exposed  []string `json:"exposed,omitempty"`
-	Daemons  []string `json:"daemons"`
-	GuestEnv []string `json:"guest_env"` // KEY=VALUE, set on every Exec
+	Exposed []string `json:"exposed,omitempty"`
+	// Image is the guest's as it was named; "" is a bare guest. ImageDigest is its content and ImageRoad how smolvm gets at it, as in
+	// Prepared; both are known once it is prepared.
+	Image       string   `json:"image,omitempty"`
+	ImageDigest string   `json:"image_digest,omitempty"`
+	ImageRoad   Road     `json:"image_road,omitempty"`
+	Daemons     []string `json:"daemons"`
+	GuestEnv    []string `json:"guest_env"` // KEY=VALUE, set on every Exec
 }
 
 const (
@@ -69,6 +74,7 @@ func NewPlan(cfg Config, slug string, at Location, v smolvm.Version) Plan {
 		Backend:  v.PolicyBackend(),
 		Topology: cmp.Or(at.Topology, Bridge),
 		Runtime:  cmp.Or(at.Runtime, Container),
+		Image:    cfg.Image,
 		Daemons:  slices.Clone(cfg.Daemons),
 	}
 	if at.Subnet.IsValid() {

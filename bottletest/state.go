@@ -32,6 +32,8 @@ type record struct {
 	Runtime BundleRuntime `json:"runtime,omitempty"`
 	// Plan is what Attach has to know; nil until it was made.
 	Plan *Plan `json:"plan,omitempty"`
+	// Pack is what the machine boots from, if it has an image: no prune of the cache removes it.
+	Pack string `json:"pack,omitempty"`
 }
 
 const (
