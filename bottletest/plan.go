@@ -173,6 +173,9 @@ func (p Plan) String() string {
 	line("backend", p.Backend)
 	line("topology", p.Topology)
 	line("machine", p.Machine)
+	if p.Image != "" {
+		line("image", fmt.Sprintf("%s, %s, by %s", p.Image, cmp.Or(p.ImageDigest, "content not known"), p.ImageRoad))
+	}
 	if p.Subnet.IsValid() {
 		line("subnet", fmt.Sprintf("%s, gateway %s", p.Subnet, p.Gateway))
 	}

@@ -138,7 +138,7 @@ func (p *preparation) take(pack *packs.Pack, err error) error {
 		return err
 	}
 	p.done.hold, p.done.Boot, p.done.Digest = pack, pack.Path, pack.Digest
-	p.done.SHA256, p.done.Made = pack.SHA256, pack.Made
+	p.done.SHA256, p.done.Made, p.done.Damage = pack.SHA256, pack.Made, pack.Damage
 	return nil
 }
 

@@ -59,6 +59,8 @@ type Prepared struct {
 	Made bool `json:"made"`
 	// Why says what stood in the way of a pack; "" if there is one, or none can be made of a directory.
 	Why string `json:"why,omitempty"`
+	// Damage says what was wrong with the pack that the cache had before, and that was made anew; "" if nothing was.
+	Damage string `json:"damage,omitempty"`
 
 	hold *packs.Pack
 }

@@ -15,7 +15,7 @@ import (
 
 func newRun(s *settings) *cobra.Command {
 	var only []string
-	var keep bool
+	var f launchFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Launch a bottle, probe it from inside, tear it down",
@@ -25,20 +25,30 @@ func newRun(s *settings) *cobra.Command {
 			if _, err := probes.Select(only...); err != nil {
 				return usage(err)
 			}
-			return s.run(cmd.Context(), only, keep)
+			return s.run(cmd.Context(), only, f)
 		},
 	}
 	cmd.Flags().StringSliceVar(&only, "only", nil, "ids of the probes to run (default all; see list)")
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave the bottle standing; sweep removes it")
+	cmd.Flags().BoolVar(&f.keep, "keep", false, "leave the bottle standing; sweep removes it")
+	cmd.Flags().StringVar(&f.image, "image", "", "what the guest boots: a registry reference, or the path of a .smolmachine, an image archive or a directory (default a bare guest)")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no registry for the image: take the newest pack that the cache has of it")
 	return cmd
+}
+
+// launchFlags say what run launches.
+type launchFlags struct {
+	keep    bool
+	image   string
+	offline bool
 }
 
 // run launches, probes and tears down. A bottle that fails its launch gate is handed out all the same: what is wrong with it
 // is the answer.
-func (s *settings) run(ctx context.Context, only []string, keep bool) error {
+func (s *settings) run(ctx context.Context, only []string, f launchFlags) error {
 	cfg := s.config()
 	cfg.Daemons = []string{"proxy", "egress"}
-	cfg.Ungated, cfg.Keep = true, keep
+	cfg.Ungated, cfg.Keep = true, f.keep
+	cfg.Image, cfg.Offline = f.image, f.offline
 	s.progress("launching a bottle")
 	begin := time.Now()
 	b, err := bottletest.Run(ctx, cfg)
@@ -47,7 +57,7 @@ func (s *settings) run(ctx context.Context, only []string, keep bool) error {
 	}
 	s.progress("up after %s: %s", time.Since(begin).Round(time.Millisecond), b.Describe())
 	rep, err := b.Probe(ctx, only...)
-	if keep {
+	if f.keep {
 		s.progress("kept: machine %s (bottle-probe dial HOST:PORT --machine %s; bottle-probe sweep)", b.Plan().Machine, b.Plan().Machine)
 	}
 	if closeErr := s.close(ctx, b); closeErr != nil {

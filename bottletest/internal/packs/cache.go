@@ -35,6 +35,9 @@ const DefaultLimit = 20 << 30
 // ErrNone says that the cache has no pack of what was asked for.
 var ErrNone = errors.New("no pack is in the cache")
 
+// errDamaged says that there is one, and that it cannot be trusted.
+var errDamaged = errors.New("damaged")
+
 // A Key is what a pack depends on. Two packs whose keys differ in anything are never taken for one another.
 type Key struct {
 	// Reference is the image as it was named; "" for what has no name but its content.
@@ -74,6 +77,8 @@ type Pack struct {
 	SHA256 string
 	// Made says that this call made the pack.
 	Made bool
+	// Damage says what was wrong with the pack that was there before; "" if there was none, or a sound one.
+	Damage string
 
 	lock *flock.Flock
 }
@@ -93,11 +98,11 @@ func (c *Cache) Use(ctx context.Context, k Key, build func(ctx context.Context, 
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
-	made := false
+	made, damage := false, ""
 	for range makeTries {
 		p, err := c.find(ctx, k.id())
 		if err == nil {
-			p.Made = made
+			p.Made, p.Damage = made, damage
 			c.touch(c.entryFile(k.id()))
 			if made {
 				c.Prune()
@@ -106,6 +111,9 @@ func (c *Cache) Use(ctx context.Context, k Key, build func(ctx context.Context, 
 		}
 		if !errors.Is(err, ErrNone) {
 			return nil, err
+		}
+		if errors.Is(err, errDamaged) {
+			damage = err.Error()
 		}
 		built, err := c.make(ctx, k, build)
 		if err != nil {

@@ -55,7 +55,7 @@ func TestMadeOnce(t *testing.T) {
 	c := &Cache{Dir: filepath.Join(t.TempDir(), "packs")}
 	first := use(t, c, alpine, writes("one"))
 	again := use(t, c, alpine, never(t))
-	if !first.Made || again.Made || first.Path != again.Path || first.SHA256 != again.SHA256 || len(first.SHA256) != 64 {
+	if !first.Made || first.Damage != "" || again.Made || first.Path != again.Path || first.SHA256 != again.SHA256 || len(first.SHA256) != 64 {
 		t.Errorf("%+v, then %+v", first, again)
 	}
 	wantContent(t, again, "one")
@@ -124,8 +124,8 @@ func TestDamagedPackIsMadeAnew(t *testing.T) {
 			p := use(t, c, alpine, writes("one"))
 			must(t, p.Release())
 			damage(t, p, c.entryFile(alpine.id()))
-			if again := use(t, c, alpine, writes("one")); !again.Made {
-				t.Error("a damaged pack was handed out")
+			if again := use(t, c, alpine, writes("one")); !again.Made || !strings.Contains(again.Damage, "damaged") {
+				t.Errorf("a damaged pack was handed out, or not said to be: %+v", again)
 			}
 			if !strings.Contains(strings.Join(said, "\n"), "damaged") {
 				t.Errorf("the damage was not said: %q", said)

@@ -31,7 +31,7 @@ func (c *Cache) sound(id string) (entry, error) {
 	}
 	if err != nil {
 		c.logf("the pack in %q is damaged and of no use: %v", filepath.Join(c.Dir, id), err)
-		return entry{}, fmt.Errorf("%w but a damaged one: %w", ErrNone, err)
+		return entry{}, fmt.Errorf("%w but a %w one: %w", ErrNone, errDamaged, err)
 	}
 	return e, nil
 }
