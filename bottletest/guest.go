@@ -19,6 +19,7 @@ func (l *launch) guest(ctx context.Context, undo *undo) error {
 			undo.push("machine delete", func(ctx context.Context) error { return client.Delete(ctx, name) })
 			return client.Create(ctx, name, l.createOptions())
 		}},
+		{"effective policy", l.checkPolicy},
 		{"machine start", func(ctx context.Context) error {
 			undo.push("machine stop", func(ctx context.Context) error { return client.Stop(ctx, name) })
 			return client.Start(ctx, name)

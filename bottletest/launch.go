@@ -14,6 +14,7 @@ import (
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/internal/owner"
 	"bottle.internal/probes"
+	"bottle.internal/smolvm"
 )
 
 // A launch is one bottle on its way up.
@@ -23,7 +24,8 @@ type launch struct {
 	runtime  BundleRuntime // settled in readiness
 	topology Topology
 	labels   map[string]string
-	failed   string // the step that failed
+	failed   string        // the step that failed
+	policy   smolvm.Policy // the guest's, once it is created
 	mu       sync.Mutex
 }
 
@@ -100,6 +102,7 @@ func (l *launch) up(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
+	l.plan.Policy = l.policy.String()
 	return l.step(ctx, "launch gate", l.passGate)
 }
 

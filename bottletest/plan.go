@@ -32,6 +32,9 @@ type Plan struct {
 	Shared bool `json:"shared,omitempty"`
 	// Besides are destinations that this smolvm release is known to let through although nobody asked.
 	Besides []netip.Prefix `json:"besides,omitempty"`
+	// Policy is what is known of the guest's policy and how, and what the release lets through besides, in words; "" until the machine
+	// is created. It is no statement about enforcement.
+	Policy string `json:"policy,omitempty"`
 	// Exposed says what else of this host was in the guest's reach at Bundle when the bottle was launched, a line each; only in
 	// topology alias, where it is never empty.
 	Exposed []string `json:"exposed,omitempty"`

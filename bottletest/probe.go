@@ -101,6 +101,9 @@ func policyText(p Plan) []string {
 	for _, prefix := range p.Besides {
 		text = append(text, fmt.Sprintf("allow %s (added by %s, unasked)", prefix, p.Engine))
 	}
+	if p.Policy != "" {
+		text = append(text, p.Policy)
+	}
 	return append(text, p.exposedText()...)
 }
 

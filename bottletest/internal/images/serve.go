@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,10 +19,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// A Server is a registry on this host's loopback that holds one image under a name nobody can guess, and lets it be pulled. Others on
-// this host can reach the port; they cannot list, pull or push.
+// A Server is a registry on this host's loopback that holds one image and lets it be pulled by its content. Others on this host can reach
+// the port; who does not know the digest can neither list nor pull, and nobody can push. The name does not change from one time to the
+// next, for smolvm keeps it in the pack: a pack of the same image stays the same file.
 type Server struct {
-	// Reference is the image's, by its content: localhost:PORT/bottle-…@sha256:….
+	// Reference is the image's: localhost:PORT/bottle@sha256:….
 	Reference name.Digest
 
 	http   *http.Server
@@ -39,10 +39,9 @@ func Serve(img v1.Image) (*Server, error) {
 		return nil, fmt.Errorf("a registry on the loopback: %w", err)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	repository := "bottle-" + strings.ToLower(rand.Text())
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithBlobHandler(blobs{img}))
 	s := &Server{served: make(chan error, 1), http: &http.Server{
-		Handler: pullOnly(handler, repository), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: byContent(handler), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
 	}}
 	if s.Reference, err = announce(handler, img, "localhost:"+port+"/"+repository); err != nil {
 		return nil, errors.Join(fmt.Errorf("a registry on the loopback: %w", err), listener.Close())
@@ -84,11 +83,18 @@ func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// pullOnly lets through the version check and what reads from the repository.
-func pullOnly(handler http.Handler, repository string) http.Handler {
+// repository is what the image is called in the registry.
+const repository = "bottle"
+
+// byContent lets through the version check and what is read by its digest.
+func byContent(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-		if !reads || r.URL.Path != "/v2/" && !strings.HasPrefix(r.URL.Path, "/v2/"+repository+"/") {
+		named := false
+		for _, kind := range []string{"manifests", "blobs"} {
+			named = named || strings.HasPrefix(r.URL.Path, "/v2/"+repository+"/"+kind+"/sha256:")
+		}
+		if !reads || !named && r.URL.Path != "/v2/" {
 			http.NotFound(w, r)
 			return
 		}

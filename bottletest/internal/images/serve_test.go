@@ -35,8 +35,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServedImageIsForThoseWhoKnowItsName: the port is open to everybody on this host.
-func TestServedImageIsForThoseWhoKnowItsName(t *testing.T) {
+// TestServedImageIsForThoseWhoKnowItsContent: the port is open to everybody on this host.
+func TestServedImageIsForThoseWhoKnowItsContent(t *testing.T) {
 	img := image(t, arch)
 	s := must(Serve(img))(t)
 	defer func() { _ = s.Close() }()
@@ -47,7 +47,7 @@ func TestServedImageIsForThoseWhoKnowItsName(t *testing.T) {
 	if err := remote.Write(elsewhere.Tag("mine"), img); err == nil {
 		t.Error("it takes pushes to another name")
 	}
-	for _, path := range []string{"/v2/_catalog", "/v2/other/tags/list", "/"} {
+	for _, path := range []string{"/v2/_catalog", "/v2/bottle/tags/list", "/v2/bottle/manifests/latest", "/v2/other/tags/list", "/"} {
 		resp := must(http.Get("http://" + s.Reference.RegistryStr() + path))(t)
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusNotFound {
