@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 func benchHost(b *testing.B) func(args ...string) {
@@ -31,6 +33,23 @@ func BenchmarkStartToFirstExec(b *testing.B) {
 		b.StartTimer()
 		sim("machine", "start", "--name", name)
 		sim("machine", "exec", "--name", name, "--", "true")
+		b.StopTimer()
+		sim("machine", "delete", "-f", "--name", name)
+		b.StartTimer()
+	}
+}
+
+// A new machine of a pack whose layers are unpacked, from create to the end of its first exec.
+func BenchmarkPackToFirstExec(b *testing.B) {
+	sim := benchHost(b)
+	out := b.TempDir() + "/app"
+	sim("pack", "create", "--image", pushed(b, imageOf(b, v1.Config{}, guest(b))), "-o", out)
+	sim("machine", "create", "--name", "first", "--from", out+packSuffix)
+	for i := range b.N {
+		name := fmt.Sprintf("m%d", i)
+		sim("machine", "create", "--name", name, "--from", out+packSuffix)
+		sim("machine", "start", "--name", name)
+		sim("machine", "exec", "--name", name, "--", "guest", "pwd")
 		b.StopTimer()
 		sim("machine", "delete", "-f", "--name", name)
 		b.StartTimer()

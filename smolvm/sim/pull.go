@@ -45,6 +45,9 @@ func checkReference(ref string) error {
 // pull fetches a machine's image on the way its own network would go, keeps it, and unpacks it.
 func (s *session) pull(r record) (content, error) {
 	s.note("Pulling %s...", r.Image)
+	if err := checkReference(r.Image); err != nil {
+		return content{}, pullError(r.Image, "%w", err)
+	}
 	if !r.Network {
 		return content{}, pullError(r.Image, "network is unreachable: the machine has no network (use --net)")
 	}

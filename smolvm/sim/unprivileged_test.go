@@ -131,3 +131,31 @@ func TestInheritedDescriptors(t *testing.T) {
 		}
 	})
 }
+
+// An ordinary user's image machines and packs: files and processes are the one user's.
+func TestImageOfAnOrdinaryUser(t *testing.T) {
+	h := newUserHost(t)
+	image := h.saved(app(t))
+	must := func(args ...string) string {
+		t.Helper()
+		got := h.asUser(args...)
+		if strings.Contains(got.stderr, "namespaces are refused") {
+			skip(t, got.stderr)
+		}
+		if got.code != 0 {
+			t.Fatalf("%v: %+v", args, got)
+		}
+		return got.stdout
+	}
+	ref := pushed(t, app(t))
+	must("pack", "create", "--image", ref, "-o", h.dir+"/app")
+	for name, flags := range map[string][]string{"a": {"--image", image}, "p": {"--from", h.dir + "/app" + packSuffix}} {
+		must(append([]string{"machine", "create", "--name", name, "-v", h.dir + ":/host"}, flags...)...)
+		must("machine", "start", "--name", name)
+		defer h.asUser("machine", "delete", "-f", "--name", name)
+		got := must("machine", "exec", "--name", name, "--", "sh", "-c", "id;ls /opt/whole;ls /srv;cat /srv/lower;write /srv/lower x;write /host/"+name+" x")
+		if !strings.HasPrefix(got, "0 0 [") || !strings.HasSuffix(got, "] container\nb\nabsolute\napp\nlower\nbelow") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+}
