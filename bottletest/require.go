@@ -102,7 +102,10 @@ func runtimeAvailable(ctx context.Context, cfg Config, engine *guestEngine) erro
 	case noMachine == nil && engine != nil:
 		return nil
 	}
-	return errors.Join(fmt.Errorf("%w: %w", ErrUnavailable, err), noMachine)
+	if noMachine == nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w; and %s", ErrUnavailable, err, strings.TrimPrefix(noMachine.Error(), ErrUnavailable.Error()+": "))
 }
 
 // conditions are the unmet ones, one line each.

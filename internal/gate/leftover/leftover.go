@@ -1,4 +1,5 @@
-// Package leftover compares a machine before and after a run: containers, networks, volumes, guest machines, processes, mounts.
+// Package leftover compares a machine before and after a run: containers, networks, volumes, guest machines, processes, mounts,
+// addresses of the host.
 //
 // It only looks. What is this project's own (by label, name or executable) is a leftover; what else has come up meanwhile is
 // told, because a run may be to blame, and is no failure, because a developer's machine has other lives.
@@ -25,7 +26,7 @@ type Snapshot map[string]thing
 // read as "nothing left".
 func Take(ctx context.Context) (Snapshot, error) {
 	s := Snapshot{}
-	for _, look := range []func(context.Context, Snapshot) error{docker, machines, processes, mounts} {
+	for _, look := range []func(context.Context, Snapshot) error{docker, machines, processes, mounts, addresses} {
 		if err := look(ctx, s); err != nil {
 			return nil, fmt.Errorf("leftover: %w", err)
 		}
