@@ -49,8 +49,8 @@
 //     on these ports without a policy too.
 //   - A UDP socket connected to [::1] before a server of the guest's on [::]
 //     was noticed (50 ms) gets no answer from it.
-//   - A published port is the host's once the guest's listener was noticed, 5 to
-//     20 ms after listen(), and a moment longer than that listener. What listens
+//   - A published port is the host's once the guest's listener was noticed, 5 ms
+//     after listen() or up to 50 in a guest that was quiet, and a moment longer than that listener. What listens
 //     at an address that is not the guest's own (IP_FREEBIND) opens the host's port
 //     as in libkrun, and every connection to it is reset after 10 seconds. A port
 //     of the guest's ephemeral range that is published stays reachable from inside

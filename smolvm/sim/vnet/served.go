@@ -115,12 +115,12 @@ func (s *served) watch(stop <-chan struct{}) {
 // pause is how long to wait before the next look.
 func (s *served) pause(quiet time.Duration) time.Duration {
 	switch {
-	case !s.restrict && s.published.none():
-		return pollOpen
-	case quiet < busyFor:
+	case quiet < busyFor && (s.restrict || !s.published.none()):
 		return pollBusy
-	default:
+	case s.restrict:
 		return pollIdle
+	default:
+		return pollOpen
 	}
 }
 
