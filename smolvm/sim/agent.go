@@ -5,12 +5,11 @@ package sim
 import (
 	"log"
 	"net"
+	"os"
 	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxCommands is how many commands and copies one machine serves at once; more wait (smolvm-agent main.rs).
@@ -29,7 +28,7 @@ type agent struct {
 func newAgent(c initConfig, l net.Listener) *agent {
 	a := &agent{listener: l, reaper: newReaper(), slots: make(chan struct{}, maxCommands), config: c}
 	a.doomed.Store(c.Faults.has(faultExec137Once))
-	a.exit = func() { unix.Exit(0) }
+	a.exit = func() { os.Exit(0) }
 	return a
 }
 

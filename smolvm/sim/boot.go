@@ -139,10 +139,11 @@ func (m machine) spawn(ready *os.File, lock vmLock) (*exec.Cmd, error) {
 		return nil, err
 	}
 	defer console.Close()
+	env, files := machineEnvironment(ready, lock.file)
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenBoot, m.file(fileBoot)},
-		Env: []string{}, Dir: "/", Stdout: console, Stderr: console,
-		ExtraFiles:  []*os.File{ready, lock.file},
+		Env: env, Dir: "/", Stdout: console, Stderr: console,
+		ExtraFiles:  files,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	return cmd, cmd.Start()

@@ -217,10 +217,11 @@ func mountHost(tree detached) error {
 
 // startInit starts pid 1 of the guest, which this process's end hands over to the supervisor.
 func startInit() (int, error) {
+	env, files := machineEnvironment(os.NewFile(fdInit, "init"), os.NewFile(fdListener, "listener"))
 	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenInit}, Env: []string{}, Dir: "/",
+		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenInit}, Env: env, Dir: "/",
 		Stdout: os.Stdout, Stderr: os.Stderr,
-		ExtraFiles:  []*os.File{os.NewFile(fdInit, "init"), os.NewFile(fdListener, "listener")},
+		ExtraFiles:  files,
 		SysProcAttr: initAttributes(),
 	}
 	if err := cmd.Start(); err != nil {

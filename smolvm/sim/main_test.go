@@ -47,13 +47,22 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	program = filepath.Join(dir, "smolvm-sim")
-	cmd := exec.Command("go", "build", "-o", program, "bottle.internal/cmd/smolvm-sim")
+	cmd := exec.Command("go", append(append([]string{"build", "-o", program}, coverFlags()...), "bottle.internal/cmd/smolvm-sim")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	if err := countInto(filepath.Join(dir, "counts")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := addCounts(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // A host is a user's machines, in directories of the test's own.
@@ -73,7 +82,7 @@ func newHost(t *testing.T, release string, env ...string) *host {
 	t.Helper()
 	h := &host{t: t, dir: t.TempDir()}
 	h.env = append([]string{
-		"HOME=" + h.dir, "PATH=" + os.Getenv("PATH"), "SMOLVM_SIM_VERSION=" + release, "HOST_SECRET=do-not-leak",
+		"HOME=" + h.dir, "PATH=" + os.Getenv("PATH"), "SMOLVM_SIM_VERSION=" + release, "HOST_SECRET=do-not-leak", countVariable(),
 	}, env...)
 	t.Cleanup(h.clear)
 	return h

@@ -149,10 +149,11 @@ func (b *booter) startHelper() (*net.UnixConn, error) {
 	}
 	defer initEnd.Close()
 	b.control = control
+	env, files := machineEnvironment(theirs, b.listener, initEnd)
 	b.helper = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenHelper}, Env: []string{}, Dir: b.Dir,
+		Path: "/proc/self/exe", Args: []string{"smolvm-sim", hiddenHelper}, Env: env, Dir: b.Dir,
 		Stdout: os.Stdout, Stderr: os.Stderr,
-		ExtraFiles:  []*os.File{theirs, b.listener, initEnd},
+		ExtraFiles:  files,
 		SysProcAttr: helperAttributes(),
 	}
 	if err := b.helper.Start(); err != nil {

@@ -39,7 +39,7 @@ func newUserHost(t *testing.T) *host {
 	if err := os.Chown(dir, ordinaryUser, ordinaryUser); err != nil {
 		t.Fatal(err)
 	}
-	return &host{t: t, dir: dir, env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "SMOLVM_SIM_VERSION=" + newest}}
+	return &host{t: t, dir: dir, env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "SMOLVM_SIM_VERSION=" + newest, countVariable()}}
 }
 
 func TestOrdinaryUser(t *testing.T) {
