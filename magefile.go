@@ -47,6 +47,10 @@ func Vet() error { return gate("vet") }
 // Bench prints what launching, running and ending a bottle costs; needs what integration needs.
 func Bench() error { return gate("bench") }
 
+// Record writes down what smolvm says, in smolvm/testdata/transcripts, for the fake to replay and for later runs to be held to; needs
+// $BOTTLE_SMOLVM for the real one, and on Linux takes the simulator's word where there is none better.
+func Record() error { return gate("record") }
+
 // Sweep removes what killed runs left behind and nothing that is alive; needs nothing.
 func Sweep() error { return gate("sweep") }
 

@@ -26,6 +26,9 @@ type Client struct {
 	// broken on purpose, to see that somebody notices: the Client goes on to believe what it asked for.
 	Rewrite func(args []string) []string
 
+	// observe is told how each process ended, for the tests that record what smolvm says.
+	observe func(call, outcome)
+
 	mu       sync.Mutex
 	path     string
 	version  *Version

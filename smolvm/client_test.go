@@ -128,7 +128,7 @@ func toString(a any) string {
 }
 
 func TestRewriteEditsWhatSmolvmGets(t *testing.T) {
-	c, fake := scripted(t, "0.8.0", machineReply("create", smolvmtest.Reply{Stdout: "Created machine: m\n"}))
+	c, fake := scripted(t, "0.8.0", smolvmtest.Reply{Argv: []string{"machine", "create", "m", "--from"}})
 	c.Rewrite = func(args []string) []string {
 		if len(args) > 1 && args[1] == "create" {
 			return append(args, "--from", "x.smolmachine")

@@ -1,24 +1,29 @@
 package smolvm
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"bottle.internal/smolvm/smolvmtest"
+	"bottle.internal/internal/gobuild"
 )
 
-// One table of calls for three implementations: the fake, which so cannot drift from the others, and whatever $BOTTLE_SMOLVM names, the real
-// smolvm or the simulator (with -count=1: the go command does not see that program change). There HOME is a directory of the test's
-// own; a real smolvm needs SMOLVM_AGENT_ROOTFS in the environment where its rootfs is not the installed one.
+// One table of calls for three implementations: the simulator in every personality, the smolvm that $BOTTLE_SMOLVM names, and the
+// fake, which replays what one of the others has said and so cannot drift from them. HOME is a directory of the test's own; a real
+// smolvm needs SMOLVM_AGENT_ROOTFS in the environment where its rootfs is not the installed one.
+
+var record = flag.Bool("record", false, "write down what the engines say in testdata/transcripts")
 
 // A contract is one run of the table.
 type contract struct {
@@ -34,44 +39,87 @@ type clause struct {
 	name string
 	do   func(contract) error
 	want error
-	// script is what the fake answers, in order.
-	script func(Version) []smolvmtest.Reply
 }
 
+// personalities are the releases that the simulator shows.
+var personalities = []string{"0.8.0", "0.8.1", "1.0.2", "1.0.4", "1.1.3", "1.2.5", "1.4.1", "1.7.2", "1.8.0", "1.9.3"}
+
+// turns are the personalities between which the client's own command lines differ.
+var turns = []string{"0.8.0", "1.0.2", "1.8.0", "1.9.3"}
+
 func TestContractFake(t *testing.T) {
-	for _, release := range []string{"0.8.0", "1.9.3"} {
+	for _, release := range turns {
 		t.Run(release, func(t *testing.T) {
-			v, err := ParseVersion(release)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var replies []smolvmtest.Reply
-			for _, c := range clauses {
-				replies = append(replies, c.script(v)...)
-			}
-			c, _ := scripted(t, release, replies...)
-			runContract(t, c, "m")
+			t.Parallel()
+			said := readTranscript(t, release)
+			c, _ := scripted(t, release, said.replies()...)
+			runContract(t, c, "m", nil)
 		})
 	}
 }
 
-func TestContract(t *testing.T) {
-	path := os.Getenv("BOTTLE_SMOLVM")
-	if path == "" {
-		t.Skip("BOTTLE_SMOLVM names no smolvm to run the contract against")
+// TestContractEngine runs the table against what can be run here. With -record its answers are written down, a real smolvm's
+// over a simulated one's and never the other way round; without, they are held to what is written.
+func TestContractEngine(t *testing.T) {
+	engines := map[string][]string{} // by program, the SMOLVM_SIM_VERSIONs to run it as
+	if path := os.Getenv("BOTTLE_SMOLVM"); path != "" {
+		engines[path] = []string{os.Getenv("SMOLVM_SIM_VERSION")}
 	}
-	c := &Client{Path: path, Env: apartEnv(t), Logf: t.Logf}
+	if runtime.GOOS == "linux" {
+		path, err := gobuild.Binary(t.Context(), gobuild.Target{Command: "smolvm-sim"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		engines[path] = personalities
+	}
+	if len(engines) == 0 {
+		t.Skip("BOTTLE_SMOLVM names no smolvm, and the simulator runs on Linux only")
+	}
+	for path, releases := range engines {
+		for _, release := range releases {
+			t.Run(filepath.Base(path)+" "+release, func(t *testing.T) {
+				t.Parallel()
+				contractOf(t, path, release)
+			})
+		}
+	}
+}
+
+func contractOf(t *testing.T, path, release string) {
+	env, home := apartEnv(t)
+	c := &Client{Path: path, Env: env, Logf: t.Logf}
+	if release != "" {
+		c.Env = append(c.Env, "SMOLVM_SIM_VERSION="+release)
+	}
 	name := "bottle-contract-" + strings.ToLower(rand.Text()[:8])
 	t.Cleanup(func() {
 		if err := errors.Join(c.Stop(context.Background(), name), c.Delete(context.Background(), name)); err != nil {
 			t.Error(err)
 		}
 	})
-	runContract(t, c, name)
+	r := &recorder{machine: name, apart: []string{home}}
+	c.observe = r.observe
+	v := runContract(t, c, name, r)
+	if t.Failed() {
+		return
+	}
+	now := transcript{Engine: "smolvm " + v.String(), Clauses: r.clauses}
+	number := strings.Fields(v.String())[0]
+	if *record && (!v.Simulated || recordedFromSimulator(number)) {
+		now.write(t, number)
+		return
+	}
+	compare(t, number, now)
+}
+
+// recordedFromSimulator reports whether a simulator may write the transcript of release: there is none, or it is its own.
+func recordedFromSimulator(release string) bool {
+	text, err := os.ReadFile(transcriptPath(release))
+	return err != nil || bytes.Contains(text, []byte("(simulated)"))
 }
 
 // apartEnv keeps the machines of the test apart from the user's. The directory's name is short: sockets live in it.
-func apartEnv(t *testing.T) []string {
+func apartEnv(t *testing.T) (env []string, home string) {
 	t.Helper()
 	home, err := os.MkdirTemp("", "sv") //nolint:usetesting // t.TempDir is too long for the sockets on macOS
 	if err != nil {
@@ -82,7 +130,7 @@ func apartEnv(t *testing.T) []string {
 			t.Error(err)
 		}
 	})
-	env := []string{"HOME=" + home}
+	env = []string{"HOME=" + home}
 	for _, name := range []string{"XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"} {
 		env = append(env, name+"="+filepath.Join(home, name))
 	}
@@ -96,15 +144,16 @@ func apartEnv(t *testing.T) []string {
 		}
 	}
 	// By name, so that the go command knows what the outcome hangs on.
-	for _, name := range []string{"SMOLVM_SIM_VERSION", "SMOLVM_SIM_FAULTS", "SMOLVM_SIM_WORLD", "SMOLVM_AGENT_ROOTFS", "SMOLVM_LIB_DIR"} {
+	for _, name := range []string{"SMOLVM_SIM_FAULTS", "SMOLVM_SIM_WORLD", "SMOLVM_AGENT_ROOTFS", "SMOLVM_LIB_DIR"} {
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
 	}
-	return env
+	return env, home
 }
 
-func runContract(t *testing.T, c *Client, name string) {
+// runContract runs the table, and tells r, unless it is nil, which clause begins.
+func runContract(t *testing.T, c *Client, name string, r *recorder) Version {
 	v, err := c.Version(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -112,8 +161,10 @@ func runContract(t *testing.T, c *Client, name string) {
 	t.Logf("smolvm %s", v)
 	for _, cl := range clauses {
 		ok := t.Run(cl.name, func(t *testing.T) {
+			dir := t.TempDir()
+			r.begin(cl.name, dir)
 			began := time.Now()
-			err := cl.do(contract{T: t, client: c, version: v, name: name, dir: t.TempDir()})
+			err := cl.do(contract{T: t, client: c, version: v, name: name, dir: dir})
 			if !errors.Is(err, cl.want) || (err == nil) != (cl.want == nil) {
 				t.Errorf("after %s: error %v, want %v", time.Since(began).Round(time.Millisecond), err, cl.want)
 			}
@@ -122,6 +173,7 @@ func runContract(t *testing.T, c *Client, name string) {
 			t.Fatalf("%q is what the rest stands on", cl.name)
 		}
 	}
+	return v
 }
 
 func (c contract) exec(argv ...string) (Result, error) {

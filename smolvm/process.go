@@ -97,6 +97,9 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 	if err = ending(ctx, cmd, err); err != nil {
 		err = o.failure(err)
 	}
+	if c.observe != nil {
+		c.observe(k, o)
+	}
 	c.logf("%s: %s in %s", render(o.argv), describe(o.exit, err), o.elapsed.Round(time.Millisecond))
 	return o, err
 }

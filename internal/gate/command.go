@@ -32,7 +32,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = "usage: gate test|unit|integration [SUITE]|teeth|lint|vet|tidy|consumer|bench|sweep|rename PATH"
+const usage = "usage: gate test|unit|integration [SUITE]|teeth|lint|vet|tidy|consumer|bench|record|sweep|rename PATH"
 
 // run is the command: args without the program's name, the exit code as the result.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -51,6 +51,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		err = g.rename(ctx, rest[0])
 	case word == "bench" && len(rest) == 0:
 		err = g.bench(ctx)
+	case word == "record" && len(rest) == 0:
+		err = g.record(ctx)
 	case word == "sweep" && len(rest) == 0:
 		err = g.goDo(ctx, g.out, g.engine.Env(), "run", "./cmd/bottle-probe", "sweep")
 	default:
@@ -125,6 +127,11 @@ func (g *gate) bench(ctx context.Context) error {
 		defer func() { _, _ = fmt.Fprintln(g.out, b) }()
 	}
 	return g.goDo(ctx, g.out, g.engine.Env(), "run", "./internal/bench")
+}
+
+// record writes down what this host's engines say when the client's contract is run against them.
+func (g *gate) record(ctx context.Context) error {
+	return g.goDo(ctx, g.out, nil, "test", "-count=1", "-run=^TestContractEngine$", "./smolvm", "-record")
 }
 
 func (g *gate) rename(ctx context.Context, path string) error {
