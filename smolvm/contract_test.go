@@ -44,11 +44,11 @@ type clause struct {
 // personalities are the releases that the simulator shows.
 var personalities = []string{"0.8.0", "0.8.1", "1.0.2", "1.0.4", "1.1.3", "1.2.5", "1.4.1", "1.7.2", "1.8.0", "1.9.3"}
 
-// turns are the personalities between which the client's own command lines differ.
-var turns = []string{"0.8.0", "1.0.2", "1.8.0", "1.9.3"}
+// turningPoints are the personalities between which the client's own command lines differ.
+var turningPoints = []string{"0.8.0", "1.0.2", "1.8.0", "1.9.3"}
 
 func TestContractFake(t *testing.T) {
-	for _, release := range turns {
+	for _, release := range turningPoints {
 		t.Run(release, func(t *testing.T) {
 			t.Parallel()
 			said := readTranscript(t, release)
