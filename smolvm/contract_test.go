@@ -23,7 +23,7 @@ import (
 // fake, which replays what one of the others has said and so cannot drift from them. HOME is a directory of the test's own; a real
 // smolvm needs SMOLVM_AGENT_ROOTFS in the environment where its rootfs is not the installed one.
 
-var record = flag.Bool("record", false, "write down what the engines say in testdata/transcripts")
+var recording = flag.Bool("record", false, "write down what the engines say in testdata/transcripts")
 
 // A contract is one run of the table.
 type contract struct {
@@ -105,7 +105,7 @@ func contractOf(t *testing.T, path, release string) {
 	}
 	now := transcript{Engine: "smolvm " + v.String(), Clauses: r.clauses}
 	number := strings.Fields(v.String())[0]
-	if *record && (!v.Simulated || recordedFromSimulator(number)) {
+	if *recording && (!v.Simulated || recordedFromSimulator(number)) {
 		now.write(t, number)
 		return
 	}
