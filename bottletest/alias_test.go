@@ -12,6 +12,7 @@ import (
 
 	"bottle.internal/internal/owner"
 	"bottle.internal/smolvm"
+	"bottle.internal/smolvm/smolvmtest"
 )
 
 // fakeHost is a host whose addresses a test decides.
@@ -119,13 +120,16 @@ func TestPortsAreNobodyElses(t *testing.T) {
 // fakeAliasLaunch is a launch that has got as far as its alias.
 func fakeAliasLaunch(t *testing.T, version string) *launch {
 	t.Helper()
-	_, _, fake, err := fakeLaunch(t, "", "canary", true)
-	if err != nil {
-		t.Fatal(err)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	replies := []smolvmtest.Reply{smolvmtest.Version(version)}
+	for _, verb := range []string{"stop", "delete"} {
+		replies = append(replies, smolvmtest.Reply{Argv: []string{"machine", verb}, Times: smolvmtest.AnyTimes})
 	}
+	fake := smolvmtest.New(t, replies...)
 	e := &guestEngine{kind: Smolvm}
-	e.version, err = smolvm.ParseVersion(version)
-	if err != nil {
+	var err error
+	if e.version, err = smolvm.ParseVersion(version); err != nil {
 		t.Fatal(err)
 	}
 	l := &launch{Bottle: &Bottle{cfg: Config{Logf: t.Logf}, engine: e, undo: new(undo)}, with: parts{host: thisHost{}}, runtime: Container, topology: Alias}
