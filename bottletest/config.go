@@ -42,7 +42,7 @@ type Config struct {
 	// Image is what the guest boots. "" is a bare guest: smolvm's own userland. Otherwise a registry reference ("alpine:3.20"), or a
 	// path: of a .smolmachine, of an archive that docker save or an OCI tool wrote (.tar, .tar.gz, .tgz), or of a root filesystem's
 	// directory (smolvm 1.1.0 or later). Paths begin with "/", "./", "../" or "~/", or end in one of those suffixes. The launch
-	// prepares it as Prepare does, and the image must have sh and true. smolvm drops the policy of a machine made from a pack below
+	// prepares it as Prepare does. The image must have sh and true, and below 1.9.0 chmod and wc. smolvm drops the policy of a machine made from a pack below
 	// 1.8.0; there the client takes another way, and where that fails the launch is refused.
 	Image string
 	// Offline asks no registry for Image: a reference means the newest pack that the cache has of it.
