@@ -27,7 +27,7 @@ var errBudget = errors.New("over budget")
 func run(ctx context.Context) error {
 	fmt.Println("engine: smolvm-sim. These figures are the kit's and the simulator's, not a VM's.")
 	var all []figure
-	for _, measure := range []func(context.Context) ([]figure, error){simulator, launches} {
+	for _, measure := range []func(context.Context) ([]figure, error){simulator, images, launches} {
 		figures, err := measure(ctx)
 		if err != nil {
 			return err
