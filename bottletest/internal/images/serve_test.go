@@ -43,6 +43,10 @@ func TestServedImageIsForThoseWhoKnowItsContent(t *testing.T) {
 	if err := remote.Write(s.Reference.Context().Tag("mine"), image(t, arch)); err == nil {
 		t.Error("it takes pushes")
 	}
+	other := image(t, arch)
+	if err := remote.Put(s.Reference.Context().Digest(digestOf(t, other)), other); err == nil {
+		t.Error("it takes a manifest under its digest")
+	}
 	elsewhere := must(name.NewRepository(s.Reference.RegistryStr() + "/other"))(t)
 	if err := remote.Write(elsewhere.Tag("mine"), img); err == nil {
 		t.Error("it takes pushes to another name")
