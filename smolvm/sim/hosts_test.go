@@ -240,7 +240,7 @@ func soon(ok func() bool) bool {
 	return false
 }
 
-// ownAddress is one of this host's that is not loopback, nor a bridge's: one of those may go away in the middle of a test.
+// ownAddress is one of this host's that is not loopback, nor on lo or a bridge: one of those may go away in the middle of a test.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	links, err := net.Interfaces()
@@ -248,7 +248,7 @@ func ownAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, l := range links {
-		if _, err := os.Stat("/sys/class/net/" + l.Name + "/bridge"); err == nil {
+		if _, err := os.Stat("/sys/class/net/" + l.Name + "/bridge"); err == nil || l.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		addrs, _ := l.Addrs()

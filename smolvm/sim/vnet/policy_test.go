@@ -71,13 +71,13 @@ func targets(t *testing.T, backend Backend, w *world) []target {
 	return list
 }
 
-// ownV4 is an address of this host's that is not loopback, nor a bridge's: one of
-// those may go away in the middle of a test, and a packet for it would leave by
+// ownV4 is an address of this host's that is not loopback, nor on lo or a bridge: one
+// of those may go away in the middle of a test, and a packet for it would leave by
 // the default route.
 func ownV4() (netip.Addr, bool) {
 	links, _ := net.Interfaces()
 	for _, l := range links {
-		if _, err := os.Stat("/sys/class/net/" + l.Name + "/bridge"); err == nil {
+		if _, err := os.Stat("/sys/class/net/" + l.Name + "/bridge"); err == nil || l.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		addrs, _ := l.Addrs()
