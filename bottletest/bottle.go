@@ -41,6 +41,10 @@ func (b *Bottle) Plan() Plan { return b.plan }
 // Gate is the report of the launch gate.
 func (b *Bottle) Gate() probes.Report { return b.gate }
 
+// Client is the smolvm that runs the guest, whose machine is Plan().Machine, for what a Bottle has no method for. What is done with
+// it is not undone by Close.
+func (b *Bottle) Client() *smolvm.Client { return b.engine.client }
+
 // Exec runs argv in the guest, without a shell, with Plan.GuestEnv set, and returns when it has ended. A guest command that
 // fails is a Result with its exit code; an error means that it is not known whether the command ran to its end.
 func (b *Bottle) Exec(ctx context.Context, argv ...string) (smolvm.Result, error) {
