@@ -22,6 +22,7 @@ type agent struct {
 	slots    chan struct{}
 	doomed   atomic.Bool // the next exec dies with 137
 	config   initConfig
+	bundle   bundle
 	exit     func()
 }
 

@@ -153,7 +153,7 @@ func (a *api) createMachine(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := a.create(name, g, args, func(r *record) error { return a.adopt(r, req) })
+	made, err := a.quietly(strings.NewReader(""), io.Discard, io.Discard).create(name, g, args, func(r *record) error { return a.adopt(r, req) })
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +166,15 @@ func (a *api) adopt(r *record, req apiCreate) error {
 	if r.Backend == "" && r.Network && a.ServeTakesVirtio {
 		r.Backend = backendVirtio
 	}
+	var err error
+	if r.Hosts, err = hostNames(req.AllowedHosts); err != nil {
+		return err
+	}
+	r.Allow, r.Policy = nil, len(r.Hosts) > 0
 	if req.AllowedCIDRs == nil {
 		return nil
 	}
-	r.Allow, r.Policy = nil, true
+	r.Policy = true
 	return r.allow(*req.AllowedCIDRs)
 }
 
@@ -276,10 +281,11 @@ func (a *api) execute(ctx context.Context, name string, req apiExec) (any, error
 	command := request{
 		Op: opExec, Argv: req.Command, Detach: req.Background, Stdin: req.Stdin != nil, Timeout: time.Duration(req.TimeoutSecs) * time.Second,
 	}
+	limit := command.Timeout
 	if err := s.within(&command, m, specs(req.Env), req.Workdir); err != nil {
 		return nil, err
 	}
-	code, err := execution{session: s, conn: conn, contained: command.Contained, limit: command.Timeout}.run(command)
+	code, err := execution{session: s, conn: conn, contained: command.Contained, limit: limit}.run(command)
 	if err != nil {
 		return nil, err
 	}

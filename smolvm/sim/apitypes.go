@@ -72,6 +72,7 @@ type machineInfo struct {
 	CreatedAt    int64      `json:"createdAt"`
 	Backend      string     `json:"networkBackend,omitempty"`
 	AllowedCIDRs *[]string  `json:"allowedCidrs,omitempty"`
+	AllowedHosts []string   `json:"allowedHosts,omitempty"`
 }
 
 // The sizes of disks nobody asked a size for, GiB.
@@ -97,11 +98,14 @@ func (f features) info(r record, state string) machineInfo {
 	if state != stateStopped {
 		i.PID = r.PID
 	}
+	for n, v := range r.Volumes {
+		i.Mounts = append(i.Mounts, apiMount{Tag: fmt.Sprintf("smolvm%d", n), Source: v.Host, Target: v.Guest, ReadOnly: v.ReadOnly})
+	}
 	for _, p := range r.Ports {
 		i.Ports = append(i.Ports, apiPort{p.Host, p.Guest})
 	}
 	if f.Release.atLeast(apiGrown) {
-		i.Backend = r.Backend
+		i.Backend, i.AllowedHosts = r.Backend, r.Hosts
 		if r.Policy {
 			allow := append([]string{}, r.Allow...)
 			i.AllowedCIDRs = &allow
@@ -140,9 +144,6 @@ func (c apiCreate) argv() []string {
 			spec += ":ro"
 		}
 		text("--volume", spec)
-	}
-	for _, h := range c.AllowedHosts {
-		text("--allow-host", h)
 	}
 	for _, p := range c.Ports {
 		text("--port", fmt.Sprintf("%d:%d", p.Host, p.Guest))

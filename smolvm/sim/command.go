@@ -20,6 +20,7 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 		_ = send(conn, reply{Exit: 128 + int(syscall.SIGKILL)})
 		return
 	}
+	req = a.bundled(req)
 	p, pid, done, err := a.begin(req)
 	if err != nil {
 		_ = send(conn, notStarted(req, err))
@@ -30,12 +31,16 @@ func (a *agent) exec(conn *net.UnixConn, req request) {
 		return
 	}
 	err = send(conn, reply{Started: true}, p.host...)
-	p.closeHost()
+	if req.Survives {
+		defer p.closeHost() // its readers may give up before it does
+	} else {
+		p.closeHost()
+	}
 	if err != nil {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		return
 	}
-	last := await(conn, pid, done, req.Timeout)
+	last := await(conn, pid, done, req)
 	if req.Alone {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 	}
@@ -57,15 +62,15 @@ func (a *agent) begin(req request) (*pipes, int, <-chan syscall.WaitStatus, erro
 }
 
 // await returns how the command ended. A client that hangs up kills it, and so does its timeout.
-func await(conn *net.UnixConn, pid int, done <-chan syscall.WaitStatus, timeout time.Duration) reply {
+func await(conn *net.UnixConn, pid int, done <-chan syscall.WaitStatus, req request) reply {
 	hangup := make(chan struct{})
 	go func() {
 		_, _ = conn.Read(make([]byte, 1)) // a client says nothing after its request
 		close(hangup)
 	}()
 	var expired <-chan time.Time
-	if timeout > 0 {
-		timer := time.NewTimer(timeout)
+	if req.Timeout > 0 {
+		timer := time.NewTimer(req.Timeout)
 		defer timer.Stop()
 		expired = timer.C
 	}
@@ -85,6 +90,9 @@ func await(conn *net.UnixConn, pid int, done <-chan syscall.WaitStatus, timeout 
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		case <-hangup:
 			hangup = nil
+			if req.Survives {
+				continue
+			}
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		}
 	}

@@ -11,6 +11,9 @@ func (s *session) create(name string, g grammar, a arguments, adjust func(*recor
 		return record{}, g.fail("the argument '--from <PATH>' cannot be used with '--image <IMAGE>'")
 	}
 	r, err := newRecord(name, g, a)
+	if err == nil && !s.CreateReserves {
+		err = s.store().absent(name)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -40,7 +43,7 @@ func (s *session) create(name string, g grammar, a arguments, adjust func(*recor
 		if err := settle(); err != nil {
 			return err
 		}
-		return s.store().insert(r)
+		return s.insert(r)
 	})
 }
 
@@ -79,7 +82,7 @@ func (s *session) setImage(r *record, a arguments) error {
 
 // insertWithImage stores a record, and with it the image that comes through stdin.
 func (s *session) insertWithImage(r *record, a arguments) error {
-	if err := s.store().insert(*r); err != nil {
+	if err := s.insert(*r); err != nil {
 		return err
 	}
 	if a.one("image", "") != "-" || !s.LocalImages {

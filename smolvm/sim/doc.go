@@ -27,7 +27,7 @@
 //     directories of the top two levels of /usr are the guest's, so it can create and replace files there.
 //   - Guest root holds docker's default capabilities without the network's and MKNOD, and no_new_privs: it cannot mount, set the
 //     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist.
-//   - --cpus and --mem are recorded and not enforced; there are no disk images, and no size of one.
+//   - --cpus, --mem, --storage and --overlay are recorded and not enforced; there are no disk images, and no size of one.
 //   - Without subordinate ids (an ordinary user) the guest has one id, 0: su, chown to another user and package managers fail.
 //   - What of smolvm is not simulated is refused by name: see the options marked unsimulated, and unsimulatedMachine,
 //     unsimulatedPack and unsimulatedPrograms.
@@ -45,9 +45,17 @@
 //     command was killed is the next command's, as in smolvm; its guest lives until then.
 //   - Texts of which only the meaning is known are made up: the hints of create, the table of ls, the help, the words after
 //     "select network backend", "parse CIDR", "validate machine name", "parse volume", "resolve image", "flatten image", "pull image",
-//     "init", "pack create" and "cp", the tables of images, the output of prune and inspect, and the progress of cp, which is one line.
-//     clap's "tip:" lines are absent.
-//   - A create of a name that exists always fails; two racing creates of v0.8.0 both succeed. There is no reservation to go stale.
+//     "init", "pack create" and "cp", the tables of images, the output of prune, inspect and update, the table of egress-events,
+//     serve's help, and the progress of cp, which is one line. clap's "tip:" lines are absent.
+//   - The reservation of a create ends with it: no "is being created" and none that goes stale.
+//   - Below 1.4.1 two commands at once on an image machine can find each other's config.json only within 5 ms; SMOLVM_SIM_FAULTS=
+//     exec-config-race lets them meet for certain. None fails with "load config.json", and none joins the container of an -i or
+//     --stream command. A large cp is seen by a running workload in every release (#997).
+//   - "database is locked" never happens: records are files under one lock.
+//   - exec of an unknown image machine whose record cannot be read fails; smolvm up to 1.9.3 runs it in the bare guest.
+//   - serve has health, openapi without schemas, and machines with start, stop and exec; no exec/stream, files, images, logs, metrics.
+//     It refuses a socket that somebody listens at, where smolvm takes it over. Its records tell the backend and the policy from 1.3.0
+//     on: v0.8.0 does not and later releases do, where in between is not known. Its errors' texts are the command line's.
 //   - A start whose command is killed while it waits ends the guest; smolvm leaves a _boot-vm behind. A v0.8.0 delete of a running
 //     machine does leave it; the hidden command _sweep ends such orphans, as does the next start from 1.5.0 on.
 //   - Starts may run in parallel in every release; v0.8.0 to 1.2.4 share one readiness marker.

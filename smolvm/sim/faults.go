@@ -18,6 +18,7 @@ const (
 	faultStartHangs     fault = "start-hangs"      // the guest never becomes ready
 	faultStartFails     fault = "start-fails"      // the boot process dies
 	faultExecHangs      fault = "exec-hangs"       // the agent takes a command and does nothing
+	faultSharedConfig   fault = "exec-config-race" // below 1.4.1 a container's command waits for another that overwrites its config.json
 	faultCopyTruncates  fault = "cp-truncates"     // half of a copied file arrives, and cp succeeds
 	faultListGarbage    fault = "ls-garbage"       // ls --json breaks off in the middle and succeeds
 	faultDeleteLeavesVM fault = "delete-leaves-vm" // stop and delete end no process and say they did
@@ -34,7 +35,7 @@ const (
 // allFaults are what may be asked for, in the order in which they are listed.
 var allFaults = []fault{
 	faultAllowlistIgnored, faultExec137Once, faultNoNetwork,
-	faultStartHangs, faultStartFails, faultExecHangs, faultCopyTruncates, faultListGarbage, faultDeleteLeavesVM,
+	faultStartHangs, faultStartFails, faultExecHangs, faultSharedConfig, faultCopyTruncates, faultListGarbage, faultDeleteLeavesVM,
 	faultHostMount, faultEnvironment, faultHostname,
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 }

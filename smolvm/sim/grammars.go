@@ -137,10 +137,10 @@ var updateOptions = []option{
 	{long: "overlay", value: "GIB"},
 	{long: "no-gpu"},
 	{long: "gpu", unsimulated: true},
-	{long: "volume", short: 'v', value: "HOST:GUEST", many: true, unsimulated: true},
-	{long: "remove-volume", value: "HOST:GUEST", many: true, unsimulated: true},
-	{long: "port", short: 'p', value: "HOST:GUEST", many: true, unsimulated: true},
-	{long: "remove-port", value: "HOST:GUEST", many: true, unsimulated: true},
+	{long: "volume", short: 'v', value: "HOST:GUEST", many: true},
+	{long: "remove-volume", value: "HOST:GUEST", many: true},
+	{long: "port", short: 'p', value: "HOST:GUEST", many: true},
+	{long: "remove-port", value: "HOST:GUEST", many: true},
 }
 
 // execOptions: exec has --name and never -n.

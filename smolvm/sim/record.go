@@ -128,11 +128,27 @@ func (st store) locked(do func() error) error {
 // insert stores a new record; a second one of the same name is refused.
 func (st store) insert(r record) error {
 	return st.locked(func() error {
-		if _, err := os.Stat(st.path(r.Name)); err == nil {
-			return configError("create machine", "machine '%s' already exists", r.Name)
+		if err := st.absent(r.Name); err != nil {
+			return err
 		}
 		return st.write(r)
 	})
+}
+
+func (st store) absent(name string) error {
+	if _, err := os.Stat(st.path(name)); err == nil {
+		return configError("create machine", "machine '%s' already exists", name)
+	}
+	return nil
+}
+
+// insert stores what a create made. Up to 1.0.0 the name was looked up before the work, and then taken from whoever came in
+// between (smolvm v0.8.0 src/db.rs).
+func (s *session) insert(r record) error {
+	if s.CreateReserves {
+		return s.store().insert(r)
+	}
+	return s.store().locked(func() error { return s.store().write(r) })
 }
 
 // update changes the record of name, or fails with notFoundError.

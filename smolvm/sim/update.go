@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"bottle.internal/smolvm/sim/vnet"
 )
 
 // runShell is exec -it -- /bin/sh: it does not start the machine.
@@ -78,6 +80,9 @@ func updated(r record, g grammar, a arguments) (record, []string, error) {
 		r.Workdir = a.one("workdir", "")
 		note("workdir: %s", r.Workdir)
 	}
+	if err := r.updatePlaces(g, a, note); err != nil {
+		return r, nil, err
+	}
 	r.Env = merged(slices.Concat(r.Env, environment(a.all("env"))))
 	for _, kv := range environment(a.all("env")) {
 		note("env: %s", kv)
@@ -87,4 +92,42 @@ func updated(r record, g grammar, a arguments) (record, []string, error) {
 		note("removed env: %s", key)
 	}
 	return r, done, nil
+}
+
+// updatePlaces adds and removes volumes and ports; what is removed is named as it was given to create.
+func (r *record) updatePlaces(g grammar, a arguments, note func(string, ...any)) error {
+	added, err := volumes(a.all("volume"))
+	if err != nil {
+		return err
+	}
+	for _, spec := range a.all("remove-volume") { // its directory may be gone
+		r.Volumes = slices.DeleteFunc(r.Volumes, func(v volume) bool {
+			return v.Host+":"+v.Guest == spec || v.Host+":"+v.Guest+":ro" == spec
+		})
+		note("removed volume: %s", spec)
+	}
+	for i, v := range added {
+		r.Volumes = append(r.Volumes, v)
+		note("volume: %s", a.all("volume")[i])
+	}
+	closed, err := ports(g, a.all("remove-port"))
+	if err != nil {
+		return err
+	}
+	opened, err := ports(g, a.all("port"))
+	if err != nil {
+		return err
+	}
+	for _, p := range closed {
+		r.Ports = slices.DeleteFunc(r.Ports, func(o vnet.Port) bool { return o == p })
+		note("removed port: %d:%d", p.Host, p.Guest)
+	}
+	for _, p := range opened {
+		if slices.ContainsFunc(r.Ports, func(o vnet.Port) bool { return o.Host == p.Host }) {
+			return configError("update machine", "duplicate host port %d: each host port can only be mapped once", p.Host)
+		}
+		r.Ports = append(r.Ports, p)
+		note("port: %d:%d", p.Host, p.Guest)
+	}
+	return nil
 }

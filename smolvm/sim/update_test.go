@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"bottle.internal/smolvm/sim/vnet"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -47,6 +48,30 @@ func TestUpdate(t *testing.T) {
 				t.Errorf("%s %v: got %+v", release, c.flags, got)
 			}
 		}
+	}
+}
+
+func TestUpdateVolumesAndPorts(t *testing.T) {
+	h := newHost(t, newest)
+	h.must("machine", "create", "--name", "m", "-p", "8001:80", "-v", h.dir+":/a", "-v", h.dir+":/b")
+	update := func(flags ...string) result {
+		return h.inProcess(append([]string{"machine", "update", "--name", "m"}, flags...)...)
+	}
+	got := update("--remove-port", "8001:80", "-p", "8002:80", "--remove-volume", h.dir+":/a", "-v", h.dir+":/c:ro")
+	want := "Updated machine 'm':\n  removed volume: " + h.dir + ":/a\n  volume: " + h.dir + ":/c:ro\n  removed port: 8001:80\n  port: 8002:80\n"
+	if got != (result{want, "", 0}) {
+		t.Errorf("got %+v", got)
+	}
+	r, err := store{filepath.Join(h.dir, ".local/share/smolvm-sim/machines")}.load("m")
+	wantVolumes := []volume{{Host: h.dir, Guest: "/b"}, {Host: h.dir, Guest: "/c", ReadOnly: true}}
+	if err != nil || !cmp.Equal(r.Ports, []vnet.Port{{Host: 8002, Guest: 80}}) || !cmp.Equal(r.Volumes, wantVolumes) {
+		t.Errorf("recorded %+v, %v", r, err)
+	}
+	if got := update("-p", "8002:81"); got.code != 1 || !strings.Contains(got.stderr, "duplicate host port 8002") {
+		t.Errorf("a port twice: %+v", got)
+	}
+	if got := update("-v", "/nonexistent-of-the-host:/d"); got.code != 1 {
+		t.Errorf("a volume of nothing: %+v", got)
 	}
 }
 

@@ -35,14 +35,15 @@ const (
 
 // A request opens a connection to pid 1; only the fields of its operation are set.
 type request struct {
-	Op      operation     `json:"op"`
-	Argv    []string      `json:"argv,omitempty"`
-	Env     []string      `json:"env,omitempty"`
-	Dir     string        `json:"dir,omitempty"`
-	Timeout time.Duration `json:"timeout,omitempty"` // 0 = none
-	Stdin   bool          `json:"stdin,omitempty"`   // forward it instead of /dev/null
-	TTY     *window       `json:"tty,omitempty"`     // a terminal of this size for all three streams; nil = pipes
-	Detach  bool          `json:"detach,omitempty"`  // reply with the PID and leave the command alone
+	Op       operation     `json:"op"`
+	Argv     []string      `json:"argv,omitempty"`
+	Env      []string      `json:"env,omitempty"`
+	Dir      string        `json:"dir,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"`  // 0 = none
+	Stdin    bool          `json:"stdin,omitempty"`    // forward it instead of /dev/null
+	TTY      *window       `json:"tty,omitempty"`      // a terminal of this size for all three streams; nil = pipes
+	Detach   bool          `json:"detach,omitempty"`   // reply with the PID and leave the command alone
+	Survives bool          `json:"survives,omitempty"` // let it run on when the client hangs up
 
 	Contained bool   `json:"contained,omitempty"` // the guest is a container of an image
 	User      string `json:"user,omitempty"`      // of the image, in /etc/passwd of the guest; "" = root
