@@ -17,7 +17,7 @@ import (
 // withProgram is an image with a program that is nowhere else.
 func withProgram(t *testing.T) v1.Image {
 	t.Helper()
-	return must(hostimage.New(map[string]string{"only-here": "#!/bin/sh\necho from the image\n"}))(t)
+	return must(hostimage.New(t.Context(), map[string]string{"only-here": "#!/bin/sh\necho from the image\n"}))(t)
 }
 
 // simulated is a bottle without a container engine, of the simulator of that release. Its state is below a directory of its own, which is

@@ -15,9 +15,9 @@ import (
 type Topology string
 
 const (
-	// Bridge: the guest dials the container's own address, and its allowlist is that /32.
+	// Bridge is that the guest dials the container's own address, and its allowlist is that /32.
 	Bridge Topology = "bridge"
-	// Alias: the bundle's ports are published at an address of this host that is this bottle's, and the guest's allowlist is that
+	// Alias is that the bundle's ports are published at an address of this host that is this bottle's, and the guest's allowlist is that
 	// /32. Beside the bundle everything that this host has bound to the wildcard address answers there; see Plan.Exposed.
 	Alias Topology = "alias"
 )

@@ -38,7 +38,7 @@ func (c *Client) abandon(ctx context.Context, name string) error {
 	if dirErr != nil {
 		return errors.Join(err, fmt.Errorf("looking for what the start of %q has left: %w", name, dirErr))
 	}
-	left, findErr := bootProcesses(dir)
+	left, findErr := bootProcesses(ctx, dir)
 	for _, pid := range left {
 		c.logf("%s: ending the VM's process %d, which the start has left", name, pid)
 		if !end(ctx, pid) {
@@ -50,8 +50,8 @@ func (c *Client) abandon(ctx context.Context, name string) error {
 
 // bootProcesses lists the processes that boot or run the VM in dir: those that name its boot-config.json, and the one in its agent.pid if
 // that is a VM, since a PID alone may be somebody else's by now.
-func bootProcesses(dir string) ([]int, error) {
-	commands, err := processes()
+func bootProcesses(ctx context.Context, dir string) ([]int, error) {
+	commands, err := processes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("looking for a process of the VM in %q: %w", dir, err)
 	}
@@ -94,11 +94,11 @@ func leadingPID(text []byte) int {
 }
 
 // processes maps the PIDs of all processes to their command lines.
-func processes() (map[int]string, error) {
+func processes(ctx context.Context) (map[int]string, error) {
 	if all := procfs(); len(all) > 0 {
 		return all, nil
 	}
-	out, err := exec.Command("ps", "-axww", "-o", "pid=,command=").Output()
+	out, err := exec.CommandContext(ctx, "ps", "-axww", "-o", "pid=,command=").Output()
 	if err != nil {
 		return nil, err
 	}

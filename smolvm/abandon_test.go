@@ -90,7 +90,7 @@ func TestBootProcessesByPID(t *testing.T) {
 	vm := leftVM(t, elsewhere)
 	for pid, want := range map[int][]int{vm.Process.Pid: {vm.Process.Pid}, os.Getpid(): nil} {
 		hostFile(t, filepath.Join(dir, pidFile), strconv.Itoa(pid)+"\n12345\n", 0o600)
-		if got, err := bootProcesses(dir); err != nil || !slices.Equal(got, want) {
+		if got, err := bootProcesses(t.Context(), dir); err != nil || !slices.Equal(got, want) {
 			t.Errorf("PID %d: %v, %v", pid, got, err)
 		}
 	}

@@ -63,7 +63,7 @@ func apiRequest(name string, o CreateOptions) apiMachine {
 		m.Mounts = append(m.Mounts, apiMount{vol.Host, vol.Guest, vol.ReadOnly})
 	}
 	for _, p := range o.Ports {
-		m.Ports = append(m.Ports, apiPort{p.Host, p.Guest})
+		m.Ports = append(m.Ports, apiPort(p))
 	}
 	return m
 }

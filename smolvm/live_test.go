@@ -1,6 +1,7 @@
 package smolvm
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func liveHandlers() map[string]smolvmtest.Handler {
 			f, err := os.Open(c.State + "/archive.tar")
 			for err == nil {
 				_, err = io.CopyN(os.Stdout, f, 1<<20)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					_, err = os.Stdout.Write(make([]byte, 1<<16))
 				}
 			}

@@ -57,7 +57,7 @@ func pushImage(ctx context.Context, image string) error {
 	if err != nil {
 		return err
 	}
-	img, err := hostimage.New(nil)
+	img, err := hostimage.New(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package hostimage
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +27,10 @@ var Needed = []string{"sh", "true", "chmod", "wc"}
 
 // New returns an image for linux on this architecture with Needed, with the libraries that they load, and with the scripts: file name in
 // /opt to content. /bin and /opt are the image's PATH. The same host and scripts give the same image.
-func New(scripts map[string]string) (v1.Image, error) {
+func New(ctx context.Context, scripts map[string]string) (v1.Image, error) {
 	files := map[string][]byte{}
 	for _, name := range Needed {
-		if err := addProgram(files, name); err != nil {
+		if err := addProgram(ctx, files, name); err != nil {
 			return nil, fmt.Errorf("an image of this host's programs: %w", err)
 		}
 	}
@@ -42,7 +43,7 @@ func New(scripts map[string]string) (v1.Image, error) {
 // library is one line of ldd: a path and where it would be loaded.
 var library = regexp.MustCompile(`(/\S+) \(0x`)
 
-func addProgram(files map[string][]byte, name string) error {
+func addProgram(ctx context.Context, files map[string][]byte, name string) error {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func addProgram(files map[string][]byte, name string) error {
 	if files["bin/"+name], err = os.ReadFile(path); err != nil {
 		return err
 	}
-	loads, err := exec.Command("ldd", path).Output()
+	loads, err := exec.CommandContext(ctx, "ldd", path).Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return nil // it is static
 	}

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -40,7 +41,7 @@ func (s *session) enter(req *request, r record) {
 	}
 	req.Contained = true
 	req.Alone = !s.KeepAlive && !req.Detach
-	if r.Content != nil && !(s.ExecIgnoresUser && !req.Stdin && !req.Stream) {
+	if r.Content != nil && (!s.ExecIgnoresUser || req.Stdin || req.Stream) {
 		req.User = r.Content.User
 	}
 }
@@ -157,9 +158,9 @@ func notStarted(req request, err error) reply {
 	switch {
 	case missing != nil:
 		return reply{Refused: fmt.Sprintf("crun: chdir to `%s`: %s", req.Dir, plainText(missing))}
-	case err == syscall.ENOENT && !strings.Contains(name, "/"):
+	case errors.Is(err, syscall.ENOENT) && !strings.Contains(name, "/"):
 		return reply{Refused: fmt.Sprintf("crun: executable file `%s` not found in $PATH: No such file or directory", name)}
-	case err == syscall.ENOENT:
+	case errors.Is(err, syscall.ENOENT):
 		return reply{Refused: fmt.Sprintf("crun: executable file `%s` not found: No such file or directory", name)}
 	}
 	return reply{Refused: fmt.Sprintf("crun: exec `%s`: %s", name, plainText(err))}

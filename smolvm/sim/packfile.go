@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path"
@@ -205,7 +204,7 @@ func (p *pack) open(name string) (io.ReadCloser, error) {
 
 // verify reads the whole pack and compares its checksum.
 func (p *pack) verify() error {
-	var h hash.Hash = sha256.New()
+	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(p.file, 0, p.size)); err != nil {
 		return err
 	}

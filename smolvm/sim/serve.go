@@ -145,7 +145,7 @@ func makeRoom(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return ioError(err)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
+	if conn, err := new(net.Dialer).DialContext(context.Background(), "unix", path); err == nil {
 		_ = conn.Close()
 		return ioError(fmt.Errorf("another server listens at %q; name another socket with --listen unix://PATH", path))
 	}

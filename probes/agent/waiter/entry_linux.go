@@ -16,7 +16,10 @@ func start()
 //go:noescape
 func spawn(paths, argv, env, errs uintptr) (pid uintptr)
 
-var _ = start // for the linker's -E
+var (
+	_ = start  // for the linker's -E
+	_ = report // start calls it
+)
 
 // report is the waiter, from the stack that the kernel made: argc, argv, 0, environment, 0. It does not return.
 //
@@ -133,6 +136,6 @@ func write(from, n uintptr) {
 //go:nosplit
 func exit(code uintptr) {
 	for {
-		syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, code, 0, 0, 0, 0, 0)
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, code, 0, 0, 0, 0, 0)
 	}
 }
