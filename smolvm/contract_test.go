@@ -60,7 +60,10 @@ func TestContractFake(t *testing.T) {
 
 // TestContractEngine runs the table against what can be run here. With -record its answers are written down, a real smolvm's
 // over a simulated one's and never the other way round; without, they are held to what is written.
-func TestContractEngine(t *testing.T) {
+func TestContractEngine(t *testing.T) { eachEngine(t, personalities, contractOf) }
+
+// eachEngine runs do against the smolvm that $BOTTLE_SMOLVM names, and the simulator in each of releases.
+func eachEngine(t *testing.T, releases []string, do func(t *testing.T, path, release string)) {
 	engines := map[string][]string{} // by program, the SMOLVM_SIM_VERSIONs to run it as
 	if path := os.Getenv("BOTTLE_SMOLVM"); path != "" {
 		engines[path] = []string{os.Getenv("SMOLVM_SIM_VERSION")}
@@ -70,7 +73,7 @@ func TestContractEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		engines[path] = personalities
+		engines[path] = releases
 	}
 	if len(engines) == 0 {
 		t.Skip("BOTTLE_SMOLVM names no smolvm, and the simulator runs on Linux only")
@@ -79,24 +82,14 @@ func TestContractEngine(t *testing.T) {
 		for _, release := range releases {
 			t.Run(filepath.Base(path)+" "+release, func(t *testing.T) {
 				t.Parallel()
-				contractOf(t, path, release)
+				do(t, path, release)
 			})
 		}
 	}
 }
 
 func contractOf(t *testing.T, path, release string) {
-	env, home := apartEnv(t)
-	c := &Client{Path: path, Env: env, Logf: t.Logf}
-	if release != "" {
-		c.Env = append(c.Env, "SMOLVM_SIM_VERSION="+release)
-	}
-	name := "bottle-contract-" + strings.ToLower(rand.Text()[:8])
-	t.Cleanup(func() {
-		if err := errors.Join(c.Stop(context.Background(), name), c.Delete(context.Background(), name)); err != nil {
-			t.Error(err)
-		}
-	})
+	c, name, home := apartClient(t, path, release)
 	r := &recorder{machine: name, apart: []string{home}}
 	c.observe = r.observe
 	v := runContract(t, c, name, r)
@@ -110,6 +103,22 @@ func contractOf(t *testing.T, path, release string) {
 		return
 	}
 	compare(t, number, now)
+}
+
+// apartClient is a client whose machines are apart from the user's, and the name of the one that is removed at the end.
+func apartClient(t *testing.T, path, release string) (c *Client, name, home string) {
+	env, home := apartEnv(t)
+	c = &Client{Path: path, Env: env, Logf: t.Logf}
+	if release != "" {
+		c.Env = append(c.Env, "SMOLVM_SIM_VERSION="+release)
+	}
+	name = "bottle-contract-" + strings.ToLower(rand.Text()[:8])
+	t.Cleanup(func() {
+		if err := errors.Join(c.Stop(context.Background(), name), c.Delete(context.Background(), name)); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, name, home
 }
 
 // recordedFromSimulator reports whether a simulator may write the transcript of release: there is none, or it is its own.
@@ -159,12 +168,17 @@ func runContract(t *testing.T, c *Client, name string, r *recorder) Version {
 		t.Fatal(err)
 	}
 	t.Logf("smolvm %s", v)
-	for _, cl := range clauses {
+	runClauses(t, contract{client: c, version: v, name: name}, clauses, r)
+	return v
+}
+
+func runClauses(t *testing.T, c contract, list []clause, r *recorder) {
+	for _, cl := range list {
 		ok := t.Run(cl.name, func(t *testing.T) {
-			dir := t.TempDir()
-			r.begin(cl.name, dir)
+			c.T, c.dir = t, t.TempDir()
+			r.begin(cl.name, c.dir)
 			began := time.Now()
-			err := cl.do(contract{T: t, client: c, version: v, name: name, dir: dir})
+			err := cl.do(c)
 			if !errors.Is(err, cl.want) || (err == nil) != (cl.want == nil) {
 				t.Errorf("after %s: error %v, want %v", time.Since(began).Round(time.Millisecond), err, cl.want)
 			}
@@ -173,7 +187,6 @@ func runContract(t *testing.T, c *Client, name string, r *recorder) Version {
 			t.Fatalf("%q is what the rest stands on", cl.name)
 		}
 	}
-	return v
 }
 
 func (c contract) exec(argv ...string) (Result, error) {

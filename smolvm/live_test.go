@@ -1,11 +1,15 @@
 package smolvm
 
 import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bottle.internal/smolvm/smolvmtest"
@@ -34,6 +38,23 @@ func liveHandlers() map[string]smolvmtest.Handler {
 			_ = os.Remove(here.Name())
 			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: len(all)}}
 		},
+		"counts the upload": func(c smolvmtest.Call) smolvmtest.Reply {
+			text, _ := os.ReadFile(filepath.Join(c.State, "calls.jsonl"))
+			size := 0
+			for dec := json.NewDecoder(bytes.NewReader(text)); ; {
+				var call smolvmtest.Call
+				if dec.Decode(&call) != nil {
+					return smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: fmt.Sprintln(size)}}
+				}
+				if call.Upload != "" {
+					size = len(call.Upload)
+				}
+			}
+		},
+		"a tree": func(smolvmtest.Call) smolvmtest.Reply { return printTree(tar.Header{}) },
+		"a tree with a link": func(smolvmtest.Call) smolvmtest.Reply {
+			return printTree(tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "/etc"})
+		},
 		// The stream of a guest's tar, kept beside the fake by the test.
 		"tar": func(c smolvmtest.Call) smolvmtest.Reply {
 			f, err := os.Open(c.State + "/archive.tar")
@@ -54,6 +75,19 @@ func liveHandlers() map[string]smolvmtest.Handler {
 			return failing(err.Error())
 		},
 	}
+}
+
+// printTree is the tar of the contract's directory, and of more if it has a name.
+func printTree(more tar.Header) smolvmtest.Reply {
+	w := tar.NewWriter(os.Stdout)
+	err := w.WriteHeader(&tar.Header{Name: "./sub/" + strings.Repeat("long", 40), Typeflag: tar.TypeReg, Mode: 0o640, Size: 7})
+	if err == nil {
+		_, err = io.WriteString(w, "content")
+	}
+	if err == nil && more.Name != "" {
+		err = w.WriteHeader(&more)
+	}
+	return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: exitOf(errors.Join(err, w.Close()))}}
 }
 
 func exitOf(err error) int {
