@@ -20,6 +20,7 @@ var archiveName = regexp.MustCompile(`/(tmp/\.smolvm-[A-Z0-9]+|\S*/smolvm-dir-\d
 
 func TestCopyDirTo(t *testing.T) {
 	dir := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir()) // nobody else's archives
 	hostFile(t, filepath.Join(dir, "sub", "f"), "content", 0o750)
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)

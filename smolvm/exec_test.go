@@ -166,6 +166,9 @@ func TestExecTimeouts(t *testing.T) {
 	})
 	t.Run("of the context", func(t *testing.T) {
 		c, _ := scripted(t, "1.9.3", smolvmtest.Reply{Delay: time.Minute})
+		if _, err := c.Version(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		began := time.Now()
