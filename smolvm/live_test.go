@@ -55,6 +55,8 @@ func liveHandlers() map[string]smolvmtest.Handler {
 		"a tree with a link": func(smolvmtest.Call) smolvmtest.Reply {
 			return printTree(tar.Header{Name: "link", Typeflag: tar.TypeSymlink, Linkname: "/etc"})
 		},
+		"meets nobody":  func(c smolvmtest.Call) smolvmtest.Reply { return meets(c, 300*time.Millisecond, false) },
+		"meets another": func(c smolvmtest.Call) smolvmtest.Reply { return meets(c, 30*time.Second, true) },
 		// The stream of a guest's tar, kept beside the fake by the test.
 		"tar": func(c smolvmtest.Call) smolvmtest.Reply {
 			f, err := os.Open(c.State + "/archive.tar")
@@ -88,6 +90,26 @@ func printTree(more tar.Header) smolvmtest.Reply {
 		err = w.WriteHeader(&more)
 	}
 	return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: exitOf(errors.Join(err, w.Close()))}}
+}
+
+// meets waits for another of its kind to be there at the same time, and fails where that is not as wanted.
+func meets(c smolvmtest.Call, limit time.Duration, want bool) smolvmtest.Reply {
+	here, err := os.CreateTemp(c.State, "met-*")
+	if err != nil {
+		return failing(err.Error())
+	}
+	if !want {
+		defer func() { _ = os.Remove(here.Name()) }() // else the other one still has to see it
+	}
+	met := false
+	for end := time.Now().Add(limit); !met && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		all, _ := filepath.Glob(filepath.Join(c.State, "met-*"))
+		met = len(all) > 1
+	}
+	if met != want {
+		return failing(fmt.Sprintf("met another: %t", met))
+	}
+	return smolvmtest.Reply{}
 }
 
 func exitOf(err error) int {
