@@ -50,7 +50,10 @@ func (s *containerSidecar) createNetwork(ctx context.Context, slug string, label
 }
 
 func (s *containerSidecar) removeNetwork(ctx context.Context) error {
-	return bundle.RemoveNetworks(ctx, s.slug)
+	if s.net != nil {
+		return s.net.Remove(ctx)
+	}
+	return bundle.RemoveNetworks(ctx, s.slug) // of a creation that was cut off
 }
 
 func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
@@ -93,7 +96,10 @@ func (s *containerSidecar) attach(ctx context.Context, name string) (bool, error
 }
 
 func (s *containerSidecar) remove(ctx context.Context) error {
-	return bundle.RemoveContainers(ctx, s.slug)
+	if s.ctr != nil {
+		return s.ctr.Remove(ctx)
+	}
+	return bundle.RemoveContainers(ctx, s.slug) // of a creation that was cut off
 }
 
 func (s *containerSidecar) canary(ctx context.Context) (bundleCanary, error) {

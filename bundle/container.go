@@ -13,7 +13,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
-	"github.com/testcontainers/testcontainers-go"
 
 	"bottle.internal/bundle/internal/wire"
 	"bottle.internal/internal/echo"
@@ -79,7 +78,11 @@ func (c *Container) Remove(ctx context.Context) error {
 	if c == nil || c.Container == nil {
 		return nil
 	}
-	err := c.Terminate(ctx, testcontainers.StopTimeout(0))
+	_, cli, err := connect(ctx)
+	if err == nil {
+		// One request: Terminate would stop it first, and ask how that went.
+		_, err = cli.ContainerRemove(ctx, c.GetContainerID(), client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil
 	}
