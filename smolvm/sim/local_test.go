@@ -154,7 +154,7 @@ func TestNamespaceErrorNamesTheWayOut(t *testing.T) {
 			t.Errorf("%v: %v", errno, err)
 		}
 	}
-	if err := namespaceError(syscall.ENOENT); err != syscall.ENOENT {
+	if err := namespaceError(syscall.ENOENT); !errors.Is(err, syscall.ENOENT) || err.Error() != syscall.ENOENT.Error() {
 		t.Errorf("another failure became %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestNamespaceErrorNamesTheWayOut(t *testing.T) {
 func TestStartupError(t *testing.T) {
 	m := machine{dir: t.TempDir()}
 	outside := errors.New("it ended")
-	if err := m.startupError(outside); err != outside {
+	if err := m.startupError(outside); !errors.Is(err, outside) {
 		t.Errorf("without a file: %v", err)
 	}
 	if err := os.WriteFile(m.file(fileStartupError), []byte("the reason\n"), 0o600); err != nil {
