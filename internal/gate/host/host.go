@@ -90,11 +90,21 @@ func variants(some []string, containers bool) []Variant {
 	return all
 }
 
-// Outermost are those of all with the first or the last personality.
+// Outermost are the first and the last variant of the first and of the last personality in all: what every spec in between shares
+// with one of them needs no bottle of its own to be broken.
 func Outermost(all []Variant) []Variant {
-	return slices.DeleteFunc(slices.Clone(all), func(v Variant) bool {
-		return v.Personality != all[0].Personality && v.Personality != all[len(all)-1].Personality
-	})
+	var some []Variant
+	for i, v := range all {
+		if v.Personality != all[0].Personality && v.Personality != all[len(all)-1].Personality {
+			continue
+		}
+		first := i == 0 || all[i-1].Personality != v.Personality
+		last := i == len(all)-1 || all[i+1].Personality != v.Personality
+		if first || last {
+			some = append(some, v)
+		}
+	}
+	return some
 }
 
 // String is the variant in one word that can name a directory, such as "0.8.0-alias-machine".

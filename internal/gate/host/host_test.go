@@ -64,9 +64,13 @@ func TestVariants(t *testing.T) {
 			}
 		})
 	}
-	have := words(Outermost(Engine{Simulated: true}.Variants(false)))
-	if d := cmp.Diff("0.8.0-alias-machine 1.9.3-alias-machine", have); d != "" {
-		t.Error(d)
+	for containers, want := range map[bool]string{
+		false: "0.8.0-alias-machine 1.9.3-alias-machine",
+		true:  "0.8.0-bridge-container 0.8.0-alias-machine 1.9.3-bridge-container 1.9.3-alias-machine",
+	} {
+		if d := cmp.Diff(want, words(Outermost(Engine{Simulated: true}.Variants(containers)))); d != "" {
+			t.Error(d)
+		}
 	}
 }
 
