@@ -58,7 +58,7 @@ func detect(goos string, getenv func(string) string, look func(string) (string, 
 }
 
 // Variants are the kinds of bottle that a run covers; containers says whether a container engine answers: without one a bundle
-// is a second machine. The real smolvm has one variant, the simulator every personality in both topologies.
+// is a second machine. The real smolvm has one variant, the simulator several.
 func (e Engine) Variants(containers bool) []Variant {
 	if !e.Simulated {
 		return []Variant{e.Only}
@@ -75,15 +75,20 @@ func (e Engine) Variants(containers bool) []Variant {
 // fits reports whether value is what was asked for; "" asks for nothing.
 func fits(value, asked string) bool { return asked == "" || value == asked }
 
-// variants are every personality in both topologies. The bundle as a second machine has no bridge; where containers are to be
-// had it is tried on the outermost personalities only.
+// variants are every personality in the topology that is there anyway: the bridge where there are containers, else an alias, since
+// a bundle that is a second machine has no bridge. Where there are containers the other ways are tried on the outermost personalities,
+// one for each network backend: a cold run with its builds is to stay below five minutes.
 func variants(some []string, containers bool) []Variant {
 	var all []Variant
 	for _, p := range some {
+		outermost := p == some[0] || p == some[len(some)-1]
 		if containers {
-			all = append(all, Variant{p, bridge, container}, Variant{p, alias, container})
+			all = append(all, Variant{p, bridge, container})
 		}
-		if !containers || p == some[0] || p == some[len(some)-1] {
+		if containers && outermost {
+			all = append(all, Variant{p, alias, container})
+		}
+		if !containers || outermost {
 			all = append(all, Variant{p, alias, machine})
 		}
 	}
