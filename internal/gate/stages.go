@@ -135,7 +135,8 @@ func (g *gate) variants(ctx context.Context) ([]host.Variant, error) {
 // containers asks the kit itself, which knows where to look, whether a container engine answers.
 func (g *gate) containers(ctx context.Context) (bool, error) {
 	// Its exit code says whether a bottle can be launched, which is another question.
-	out, runErr := proc.Output(ctx, g.root, g.engine.Env(), "go", "run", "./cmd/bottle-probe", "doctor", "-o", "json")
+	args := append(append([]string{"run"}, g.race...), "./cmd/bottle-probe", "doctor", "-o", "json") // with -race, as the suites: built once
+	out, runErr := proc.Output(ctx, g.root, g.engine.Env(), "go", args...)
 	var lines []struct {
 		Subject string
 		OK      bool
