@@ -169,7 +169,7 @@ func TestExecTimeouts(t *testing.T) {
 		if _, err := c.Version(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		began := time.Now()
 		_, err := c.Exec(ctx, "m", Command{Argv: []string{"x"}})

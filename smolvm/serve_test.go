@@ -147,7 +147,7 @@ func TestCreateByAPIEnvFails(t *testing.T) {
 
 func TestCreateByAPICancelled(t *testing.T) {
 	c, fake := scripted(t, "0.8.0", smolvmtest.Reply{Delay: time.Minute})
-	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	err := c.Create(ctx, "m", CreateOptions{From: packFile(t), Network: policy})
 	wantIs(t, err, context.DeadlineExceeded)
