@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -142,24 +141,7 @@ func (r *Remote) Echo(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (e
 // returned with it may lack some.
 func (r *Remote) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 	marks, asked := r.mark(ctx)
-	ctx, cancel := context.WithTimeout(ctx, storedWithin)
-	defer cancel()
-	for {
-		log, err := r.place.Log(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all := parseSightings(string(log))
-		others := slices.DeleteFunc(slices.Clone(all), func(s echo.Sighting) bool { return slices.Contains(marks, s.Nonce) })
-		if asked != nil || len(all)-len(others) == len(marks) {
-			return others, asked
-		}
-		select {
-		case <-ctx.Done():
-			return others, fmt.Errorf("waiting for the daemons' logs: %w", context.Cause(ctx))
-		case <-time.After(upPoll):
-		}
-	}
+	return beside(ctx, marks, asked, r.place.Log)
 }
 
 // mark asks everything that answers echoes for one and returns the nonces.

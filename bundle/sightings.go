@@ -22,10 +22,16 @@ const storedWithin = 5 * time.Second
 // does not answer any more: silence is then no witness.
 func (c *Container) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 	marks, asked := c.mark(ctx)
+	return beside(ctx, marks, asked, c.log)
+}
+
+// beside reads the log until all marks are in it, and returns the sightings that are none of them: what was answered before a mark
+// stands before it. asked is why not every mark was answered; then there is nothing to wait for.
+func beside(ctx context.Context, marks []echo.Nonce, asked error, read func(context.Context) ([]byte, error)) ([]echo.Sighting, error) {
 	ctx, cancel := context.WithTimeout(ctx, storedWithin)
 	defer cancel()
 	for {
-		log, err := c.log(ctx)
+		log, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
