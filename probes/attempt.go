@@ -79,7 +79,7 @@ func (j joiner) join(s shot, target Target, seen, allowed []echo.Sighting) (Atte
 	case ok && res.Stage == agent.StageSkipped && len(a.Sightings) == 0 && len(a.Elsewhere) == 0:
 		return Attempt{}, false
 	case ok:
-		a.take(res, target.Secret)
+		a.take(s, res, target.Secret)
 	case a.Fault == "":
 		a.Fault = j.faults[s.ID]
 	}
@@ -90,9 +90,9 @@ func (j joiner) join(s shot, target Target, seen, allowed []echo.Sighting) (Atte
 }
 
 // take reads the guest's evidence.
-func (a *Attempt) take(res agent.Result, secret echo.Secret) {
+func (a *Attempt) take(s shot, res agent.Result, secret echo.Secret) {
 	a.Stage, a.Errno, a.ConnectUS, a.ElapsedUS = res.Stage, res.Errno, res.ConnectUS, res.ElapsedUS
-	a.Claimed = agent.Observe(res)
+	a.Claimed = agent.Observe(s.Attempt, res)
 	a.Observation = a.Claimed
 	if len(res.Reply) == 0 {
 		return

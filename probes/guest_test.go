@@ -37,7 +37,7 @@ func (g guest) run(edit func(*agent.Response)) RunFunc {
 					r = g(a)
 				}
 				r.ID, r.Nonce = a.ID, a.Nonce
-				r.Observation = agent.Observe(r)
+				r.Observation = agent.Observe(a, r)
 				results[a.ID] = r
 			}
 		}

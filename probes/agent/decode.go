@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"unicode"
-
-	"bottle.internal/internal/echo"
 )
 
 const (
@@ -100,14 +98,14 @@ func (r Result) fault(a Attempt) string {
 		return fmt.Sprintf("unknown stage %.40q", r.Stage)
 	case !errnoName(r.Errno):
 		return fmt.Sprintf("%.40q is no errno", r.Errno)
-	case len(r.Reply) > echo.MaxReply:
+	case len(r.Reply) > MaxReply:
 		return fmt.Sprintf("a reply of %d bytes, more than the agent keeps", len(r.Reply))
 	case r.ElapsedUS < 0 || r.ConnectUS < 0 || r.ConnectUS > r.ElapsedUS:
 		return fmt.Sprintf("impossible times: %d µs to connect, %d µs in all", r.ConnectUS, r.ElapsedUS)
 	case r.Stage == StageSkipped && (r.Errno != "" || len(r.Reply) > 0):
 		return "skipped, and yet with an outcome"
-	case r.Observation != Observe(r):
-		return fmt.Sprintf("claims %.40q, but its own evidence reads %q", r.Observation, Observe(r))
+	case r.Observation != Observe(a, r):
+		return fmt.Sprintf("claims %.40q, but its own evidence reads %q", r.Observation, Observe(a, r))
 	}
 	return ""
 }

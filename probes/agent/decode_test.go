@@ -67,7 +67,7 @@ func TestDecode(t *testing.T) {
 		{"an unknown stage", func(r *Response) { r.Results[0].Stage = "blocked" }, false, "a"},
 		{"an errno that is none", func(r *Response) { r.Results[0].Errno = "permission denied" }, false, "a"},
 		{"an errno with an escape", func(r *Response) { r.Results[0].Errno = "E\x1b[31m" }, false, "a"},
-		{"a long reply", func(r *Response) { r.Results[0].Reply = make([]byte, echo.MaxReply+1) }, false, "a"},
+		{"a long reply", func(r *Response) { r.Results[0].Reply = make([]byte, MaxReply+1) }, false, "a"},
 		{"negative time", func(r *Response) { r.Results[0].ElapsedUS = -1 }, false, "a"},
 		{"connected after the end", func(r *Response) { r.Results[0].ConnectUS = 11 }, false, "a"},
 		{"a claim against its own evidence", func(r *Response) { r.Results[0].Observation = Denied }, false, "a"},
@@ -169,7 +169,7 @@ func TestValidate(t *testing.T) {
 		"long budget":   func(r *Request) { r.Attempts[0].BudgetMS = 1 << 30 },
 		"phase":         func(r *Request) { r.Attempts[0].Phase = -1 },
 		"delay":         func(r *Request) { r.Attempts[0].DelayMS = -1 },
-		"network":       func(r *Request) { r.Attempts[0].Network = "udp4" },
+		"network":       func(r *Request) { r.Attempts[0].Network = "sctp" },
 		"family":        func(r *Request) { r.Attempts[0].Network = TCP6 },
 		"no address":    func(r *Request) { r.Attempts[0].Addr = netip.AddrPort{} },
 		"port 0":        func(r *Request) { r.Attempts[0].Addr = netip.MustParseAddrPort("127.0.0.1:0") },
@@ -202,8 +202,8 @@ func TestValidate(t *testing.T) {
 // FuzzDecode: whatever a guest prints, what counts of it was asked for, bears its own nonce, and reads as its evidence does.
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(f, honest()))
-	f.Add([]byte(`{"schema":1,"run":"00000000000000000000000000000001","self":{},"results":[{"id":"a"},{"id":"a"}]}`))
-	f.Add([]byte(`{"schema":1,"run":"00000000000000000000000000000001","results":null}`))
+	f.Add([]byte(`{"schema":2,"run":"00000000000000000000000000000001","self":{},"results":[{"id":"a"},{"id":"a"}]}`))
+	f.Add([]byte(`{"schema":2,"run":"00000000000000000000000000000001","results":null}`))
 	f.Add([]byte("null"))
 	req := pair()
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -219,7 +219,7 @@ func FuzzDecode(f *testing.F) {
 			if ok == (ans.Faults[a.ID] != "") {
 				t.Errorf("%s: counts %t, fault %q", a.ID, ok, ans.Faults[a.ID])
 			}
-			if ok && (res.Nonce != a.Nonce || res.Observation != Observe(res) || len(res.Reply) > echo.MaxReply) {
+			if ok && (res.Nonce != a.Nonce || res.Observation != Observe(a, res) || len(res.Reply) > MaxReply) {
 				t.Errorf("%s counts: %+v", a.ID, res)
 			}
 		}

@@ -27,7 +27,7 @@ func dial(a Attempt, start time.Time) Result {
 	s.close()
 	r.ElapsedUS = time.Since(start).Microseconds()
 	r.Errno = errnoOf(err)
-	r.Observation = Observe(r)
+	r.Observation = Observe(a, r)
 	return r
 }
 

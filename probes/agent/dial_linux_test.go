@@ -148,14 +148,14 @@ func TestDial(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			a := Attempt{ID: "x", Addr: c.addr(t), Nonce: echo.NewNonce(), BudgetMS: int(budget.Milliseconds())}
+			a := Attempt{ID: "x", Network: TCP4, Addr: c.addr(t), Nonce: echo.NewNonce(), BudgetMS: int(budget.Milliseconds())}
 			start := time.Now()
 			r := dial(a, start)
 			took := time.Since(start)
 			if r.Stage != c.stage || r.Errno != c.errno || r.Observation != c.want {
 				t.Errorf("stage %q, errno %q, %q; want %q, %q, %q", r.Stage, r.Errno, r.Observation, c.stage, c.errno, c.want)
 			}
-			if r.ID != a.ID || r.Nonce != a.Nonce || r.Observation != Observe(r) || len(r.Reply) > echo.MaxReply {
+			if r.ID != a.ID || r.Nonce != a.Nonce || r.Observation != Observe(a, r) || len(r.Reply) > echo.MaxReply {
 				t.Errorf("the result does not go with the attempt: %+v", r)
 			}
 			if waited := took >= budget; waited != c.waits || took > budget+2*time.Second {
@@ -198,7 +198,7 @@ func TestObserveErrno(t *testing.T) {
 		{"", "", ProbeError},
 		{"finished", "", ProbeError},
 	} {
-		if got := Observe(Result{Stage: c.stage, Errno: c.errno}); got != c.want {
+		if got := Observe(Attempt{Network: TCP4}, Result{Stage: c.stage, Errno: c.errno}); got != c.want {
 			t.Errorf("%s %q at %s: %q, want %q", c.stage, c.errno, c.stage, got, c.want)
 		}
 	}

@@ -1,6 +1,10 @@
 package agent
 
-import "bottle.internal/internal/echo"
+import (
+	"bytes"
+
+	"bottle.internal/internal/echo"
+)
 
 // An Observation is what a guest saw of one attempt. It is a reading of errno, stage and reply, not a judgement.
 type Observation string
@@ -17,7 +21,11 @@ const (
 	Unreachable   Observation = "unreachable"    // no route, no such host, no such address
 	Filtered      Observation = "filtered"       // silence until the budget ran out
 	Unresolved    Observation = "unresolved"     // a name did not resolve
-	Unsupported   Observation = "unsupported"    // the guest's kernel does not know this kind of socket
+	Unsupported   Observation = "unsupported"    // the guest's kernel does not know this kind of socket or call
+	Readable      Observation = "readable"       // a look found what it looked for
+	Writable      Observation = "writable"       // a write went through
+	Absent        Observation = "absent"         // there is no such thing in the guest
+	ReadOnly      Observation = "read-only"      // EROFS
 	ProbeError    Observation = "probe-error"    // the attempt could not be made
 )
 
@@ -43,25 +51,44 @@ var byErrno = map[string]Observation{
 	"ENOSYS":          Unsupported,
 }
 
-// Observe reads the evidence in r: how far the attempt with this nonce got, the errno, and the reply. It is a pure function, and
-// the host's reading of a result is this one, whatever r.Observation says.
-func Observe(r Result) Observation {
+// Observe reads the evidence in r, the result of a: how far it got, the errno, and the reply. It is a pure function, and the
+// host's reading of a result is this one, whatever r.Observation says.
+func Observe(a Attempt, r Result) Observation {
 	if r.Stage == StageSkipped || r.Stage == StageUnfinished {
 		return ProbeError
+	}
+	switch a.Network {
+	case Look:
+		return observeLook(a, r)
+	case Serve:
+		return observeServe(r)
 	}
 	if reply, err := echo.ParseResponse(r.Reply); err == nil && reply.Nonce == r.Nonce {
 		return Reachable
 	}
 	if len(r.Reply) > 0 {
-		return Intercepted
+		return observeForeign(a, r)
 	}
 	switch r.Stage {
 	case StageSocket, StageConnect:
 		return observeConnect(r)
 	case StageWrite, StageRead, StageDone:
+		if a.datagram() {
+			return observeDatagram(r)
+		}
 		return observeStream(r)
 	}
 	return ProbeError
+}
+
+// observeForeign reads an answer that is no echo. A ping that comes back as it was sent may have been answered by anybody on the
+// way, and an open vsock port has proved nothing yet.
+func observeForeign(a Attempt, r Result) Observation {
+	ping := a.Network == ICMP4 || a.Network == ICMP6
+	if a.Method == Sweep || ping && bytes.Contains(r.Reply, []byte(r.Nonce)) {
+		return HandshakeOnly
+	}
+	return Intercepted
 }
 
 func observeConnect(r Result) Observation {
@@ -83,4 +110,52 @@ func observeStream(r Result) Observation {
 		return Reset
 	}
 	return observeConnect(r)
+}
+
+// observeDatagram reads a datagram that was sent, as far as the sender can know, and met silence or an error. EINVAL is tsi's for a
+// send after its connect was denied (libkrunfw 516ceece af_tsi.c).
+func observeDatagram(r Result) Observation {
+	switch r.Errno {
+	case "", "ETIMEDOUT":
+		return Filtered
+	case "EINVAL":
+		return Denied
+	}
+	return observeConnect(r)
+}
+
+// observeServe reads what came to the guest's own listener.
+func observeServe(r Result) Observation {
+	switch {
+	case len(r.Reply) > 0:
+		return Reachable
+	case r.Errno != "":
+		return observeConnect(r)
+	}
+	return Filtered
+}
+
+func observeLook(a Attempt, r Result) Observation {
+	switch r.Errno {
+	case "":
+	case "ENOENT", "ENOTDIR", "ENXIO", "ENODEV":
+		return Absent
+	case "EROFS":
+		return ReadOnly
+	case "EACCES", "EPERM", "ELOOP":
+		return Denied
+	case "ENOSYS", "EOPNOTSUPP", "EAFNOSUPPORT", "EINVAL":
+		return Unsupported
+	default:
+		return ProbeError
+	}
+	switch {
+	case r.Stage != StageDone:
+		return ProbeError
+	case a.Method == Write || a.Method == Create:
+		return Writable
+	case len(r.Reply) == 0:
+		return Absent
+	}
+	return Readable
 }

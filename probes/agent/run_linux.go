@@ -102,7 +102,7 @@ func (b *batch) attempt(a Attempt) Result {
 		return r
 	case <-giveUp.C:
 		r := Result{ID: a.ID, Nonce: a.Nonce, Stage: StageConnect, ElapsedUS: time.Since(start).Microseconds()}
-		r.Observation = Observe(r)
+		r.Observation = Observe(a, r)
 		return r
 	case <-end.C:
 		return a.outcome(StageUnfinished)
@@ -112,6 +112,6 @@ func (b *batch) attempt(a Attempt) Result {
 // outcome is the result of an attempt that was not made, or not to its end.
 func (a Attempt) outcome(s Stage) Result {
 	r := Result{ID: a.ID, Nonce: a.Nonce, Stage: s}
-	r.Observation = Observe(r)
+	r.Observation = Observe(a, r)
 	return r
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"strconv"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -15,28 +13,21 @@ import (
 
 const (
 	// Schema is the version of the wire. A response of another version is refused.
-	Schema = 1
+	Schema = 2
 	// MaxFlows bounds the attempts in flight: a quarter of what smolvm's relay table holds.
 	MaxFlows = 64
 	// MaxAttempts bounds the attempts of one batch.
-	MaxAttempts = 1024
+	MaxAttempts = 4096
 	// MaxBatch bounds a request or a response, in bytes.
-	MaxBatch = 1 << 20
+	MaxBatch = 4 << 20
 	// MaxBudget bounds the time one attempt may be given.
 	MaxBudget = time.Minute
+	// MaxReply bounds what a result carries of what was read, in bytes.
+	MaxReply = 16 << 10
 	// MaxDeadline bounds the time one batch may be given.
 	MaxDeadline = 10 * time.Minute
 
 	maxIDLen = 64
-)
-
-// A Network names the socket that an attempt uses. UDP is to come.
-type Network string
-
-// The networks that the agent can dial.
-const (
-	TCP4 Network = "tcp4" // AF_INET stream
-	TCP6 Network = "tcp6" // AF_INET6 stream; the address may be an IPv4-mapped one
 )
 
 // A Condition says when an attempt that names another in After is made at all.
@@ -55,25 +46,6 @@ type Request struct {
 	DeadlineMS int        `json:"deadline_ms"` // the agent has ended by then, whatever happened, counted from its start
 	Attempts   []Attempt  `json:"attempts"`
 }
-
-// An Attempt is one dial. Attempts of one phase run side by side; a phase begins when the phase before has ended.
-type Attempt struct {
-	ID       string         `json:"id"` // unique in the batch; it tells the guest nothing
-	Network  Network        `json:"network"`
-	Addr     netip.AddrPort `json:"addr"` // a zone is the guest's interface number
-	Nonce    echo.Nonce     `json:"nonce"`
-	BudgetMS int            `json:"budget_ms"` // from the first system call to the last byte of the answer
-	Phase    int            `json:"phase"`
-	DelayMS  int            `json:"delay_ms,omitempty"` // waited after the phase began
-	After    string         `json:"after,omitempty"`    // an attempt of an earlier phase; with When
-	When     Condition      `json:"when,omitempty"`
-}
-
-// Budget is how long the attempt may take.
-func (a Attempt) Budget() time.Duration { return time.Duration(a.BudgetMS) * time.Millisecond }
-
-// Delay is how long the attempt waits after its phase began.
-func (a Attempt) Delay() time.Duration { return time.Duration(a.DelayMS) * time.Millisecond }
 
 // A Response is what the agent answers: the self-check and one result per attempt.
 type Response struct {
@@ -105,7 +77,7 @@ type Result struct {
 	Errno       string      `json:"errno,omitempty"`      // the kernel's name for it, such as "EACCES"
 	ConnectUS   int64       `json:"connect_us,omitempty"` // microseconds until connect was decided
 	ElapsedUS   int64       `json:"elapsed_us"`           // microseconds altogether
-	Reply       []byte      `json:"reply,omitempty"`      // at most echo.MaxReply bytes
+	Reply       []byte      `json:"reply,omitempty"`      // at most MaxReply bytes
 	Observation Observation `json:"observation"`          // the agent's reading; the host reads again
 }
 
@@ -145,61 +117,6 @@ func (r Request) Validate() error {
 			return fmt.Errorf("agent: attempt %q: %w", a.ID, err)
 		}
 		phases[a.ID] = a.Phase
-	}
-	return nil
-}
-
-func (a Attempt) validate(before map[string]int) error {
-	if a.ID == "" || len(a.ID) > maxIDLen {
-		return fmt.Errorf("an id has 1 to %d bytes", maxIDLen)
-	}
-	if _, dup := before[a.ID]; dup {
-		return errors.New("this id is used twice")
-	}
-	if !a.Nonce.Valid() {
-		return fmt.Errorf("%q is no nonce", a.Nonce)
-	}
-	if a.BudgetMS <= 0 || a.Budget() > MaxBudget {
-		return fmt.Errorf("budget of %d ms: want more than none and at most %s", a.BudgetMS, MaxBudget)
-	}
-	if a.Phase < 0 || a.DelayMS < 0 || a.Delay() > MaxBudget {
-		return fmt.Errorf("phase %d, delay %d ms: want none below 0, and a delay of at most %s", a.Phase, a.DelayMS, MaxBudget)
-	}
-	if err := a.validateAddr(); err != nil {
-		return err
-	}
-	return a.validateCondition(before)
-}
-
-func (a Attempt) validateAddr() error {
-	addr := a.Addr.Addr()
-	if !a.Addr.IsValid() || a.Addr.Port() == 0 {
-		return fmt.Errorf("%q: want an IP address and a port", a.Addr)
-	}
-	switch {
-	case a.Network == TCP4 && addr.Is4(), a.Network == TCP6 && addr.Is6():
-	case a.Network == TCP4 || a.Network == TCP6:
-		return fmt.Errorf("%q is no address of %s", addr, a.Network)
-	default:
-		return fmt.Errorf("unknown network %q", a.Network)
-	}
-	if zone := addr.Zone(); zone != "" {
-		if _, err := strconv.ParseUint(zone, 10, 32); err != nil {
-			return fmt.Errorf("%q: a zone is the number of an interface in the guest", addr)
-		}
-	}
-	return nil
-}
-
-func (a Attempt) validateCondition(before map[string]int) error {
-	if a.After == "" && a.When == "" {
-		return nil
-	}
-	if a.When != WhenFiltered && a.When != WhenNotReachable {
-		return fmt.Errorf("unknown condition %q", a.When)
-	}
-	if phase, ok := before[a.After]; !ok || phase >= a.Phase {
-		return fmt.Errorf("after %q: that is no attempt of an earlier phase", a.After)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func lie(req agent.Request, res agent.Response) agent.Response {
 			if after, ok := told[a.After]; a.After != "" && ok && !a.When.Met(after) {
 				r.Stage, r.Errno = agent.StageSkipped, ""
 			}
-			r.Observation = agent.Observe(r)
+			r.Observation = agent.Observe(a, r)
 		}
 		told[a.ID] = r
 		res.Results = append(res.Results, r)
