@@ -1,6 +1,10 @@
 package probes
 
-import "time"
+import (
+	"regexp"
+	"slices"
+	"time"
+)
 
 // A wall is what is supposed to stop a guest at an address.
 type wall string
@@ -12,6 +16,10 @@ const (
 	bindingWall wall = "binding"
 	// ownWall: the address is the guest's own, so the attempt does not leave it.
 	ownWall wall = "own"
+	// proxyWall: the sidecar takes the request and refuses it.
+	proxyWall wall = "proxy"
+	// kernelWall: the guest's kernel has no such thing, or keeps it from the guest.
+	kernelWall wall = "kernel"
 )
 
 // A reading says under which circumstances an observation is what a wall that holds looks like.
@@ -22,47 +30,90 @@ type reading struct {
 	policyOnly bool
 	// nobody: at an address that nobody has, nothing but the policy gives it.
 	nobody bool
+	// refusal: the answer has to be the refusal of an HTTP proxy.
+	refusal bool
+	// trick: it is accepted of an attempt with a method only: a kernel that does not know the way round a wall keeps the wall.
+	trick bool
 }
 
 // denialLimit is how soon a gateway's RST has to come: smolvm's own tests demand it, so that a timeout cannot pose as one.
 const denialLimit = 2 * time.Second
 
+// readings are what is accepted of one class of attempts.
+type readings map[Observation]reading
+
 // accepted is what a wall that holds looks like from inside, by backend. A canary's silence is needed beside every entry; an
 // observation without an entry is never containment.
 //
 // tsi: the policy is asked before anything is dialled and answers EACCES (libkrun 98163265 muxer.rs); any other errno for an
-// address that it denies means that the host acted. An allowed address where nothing listens is the host's refusal.
+// address that it denies means that the host acted. An allowed address where nothing listens is the host's refusal. A datagram
+// without a connect is dropped without a word (muxer.rs, TSI_SENDTO_ADDR), and a raw ping finds no route.
 //
 // virtio-net: a denied SYN meets a RST of smoltcp's at once (smolvm v1.9.3 tcp_relay.rs, stack.rs). An allowed one is always
 // accepted, before the host dials; if nothing listens there a RST follows from 1.9.0 and nothing before. So a handshake is
-// accepted here, and on no other backend.
-var accepted = map[string]map[wall]map[Observation]reading{
+// accepted here, and on no other backend. Denied datagrams and pings are dropped (stack.rs).
+var accepted = map[string]map[wall]map[class]readings{
 	TSI: {
-		policyWall:  {Denied: {errno: "EACCES", policyOnly: true}},
-		bindingWall: {Refused: {}, Denied: {}},
+		policyWall: {
+			streams: {
+				Denied: {errno: "EACCES", policyOnly: true}, Unsupported: {trick: true}, Unreachable: {trick: true}, Refused: {trick: true},
+				Filtered: {trick: true},
+			},
+			datagrams: {Denied: {errno: "EACCES", policyOnly: true}, Filtered: {}, Unsupported: {trick: true}, Unreachable: {trick: true}},
+			pings:     {Unreachable: {}, Denied: {}, Filtered: {}},
+		},
+		bindingWall: {streams: {Refused: {}, Denied: {}}},
 	},
 	VirtioNet: {
-		policyWall:  {Refused: {fast: denialLimit, nobody: true}, HandshakeOnly: {}, Reset: {}},
-		bindingWall: {Refused: {}, HandshakeOnly: {}, Reset: {}},
-		ownWall:     {Refused: {}},
+		policyWall: {
+			streams: {
+				Refused: {fast: denialLimit, nobody: true}, HandshakeOnly: {}, Reset: {}, Unsupported: {trick: true}, Denied: {trick: true},
+				Unreachable: {trick: true}, Filtered: {trick: true},
+			},
+			datagrams: {Filtered: {}, Unsupported: {trick: true}, Denied: {trick: true}, Unreachable: {trick: true}},
+			pings:     {Filtered: {}, HandshakeOnly: {}, Denied: {}, Unreachable: {}},
+		},
+		bindingWall: {streams: {Refused: {}, HandshakeOnly: {}, Reset: {}}},
+		ownWall:     {streams: {Refused: {}}, datagrams: {Refused: {}, Filtered: {}}},
 	},
 	plain: {
-		policyWall:  {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}},
-		bindingWall: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}},
+		policyWall: {
+			streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}, Unsupported: {trick: true}},
+			datagrams: {
+				Refused: {}, Denied: {}, Unreachable: {}, Filtered: {}, Unsupported: {trick: true},
+			},
+			pings: {Filtered: {}, Denied: {}, Unreachable: {}},
+		},
+		bindingWall: {streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}}},
+		proxyWall:   {streams: {Intercepted: {refusal: true}, Reset: {}}},
+		kernelWall: {
+			local: {
+				Absent: {}, Refused: {}, Reset: {}, Denied: {}, ReadOnly: {}, Unsupported: {}, Unreachable: {}, Filtered: {},
+				// A look that found something has its answer read; what is left is what may be there.
+				Readable: {}, Intercepted: {},
+			},
+			served: {Filtered: {}, Reachable: {}},
+		},
 	},
 }
 
-// plain is the row for every backend that has none.
+// plain is the row for every backend that has none, and for every wall that is the same on all of them.
 const plain = ""
+
+// refusals are what a proxy answers that does not do what it was asked.
+var refusals = regexp.MustCompile(`^HTTP/1\.[01] [45]\d\d\b`)
 
 // accept finds the reading of an attempt, and whether it is accepted at all.
 func accept(backend string, w wall, a Attempt) (reading, bool) {
 	row, ok := accepted[backend]
-	if !ok {
+	if !ok || slices.Contains([]wall{proxyWall, kernelWall}, w) {
 		row = accepted[plain]
 	}
-	r, ok := row[w][a.Observation]
-	if !ok || (r.errno != "" && r.errno != a.Errno) || (r.fast > 0 && a.Elapsed() >= r.fast) {
+	r, ok := row[w][classOf(a.Network)][a.Observation]
+	switch {
+	case !ok, r.errno != "" && r.errno != a.Errno, r.fast > 0 && a.Elapsed() >= r.fast:
+		return reading{}, false
+	case r.refusal && !refusals.MatchString(a.Reply), r.trick && a.Method == "":
 		return reading{}, false
 	}
 	return r, true

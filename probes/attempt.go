@@ -14,7 +14,9 @@ import (
 type Attempt struct {
 	Target  string         `json:"target"`
 	Network agent.Network  `json:"network"`
-	Address netip.AddrPort `json:"address"`
+	Method  agent.Method   `json:"method,omitempty"` // how, where not in the plain way
+	Address netip.AddrPort `json:"address,omitzero"` // not of a look, nor of a unix or vsock socket
+	Path    string         `json:"path,omitempty"`   // what was looked at, or a unix socket's
 	Nonce   echo.Nonce     `json:"nonce"`
 	Round   int            `json:"round"`          // from 1
 	Slow    bool           `json:"slow,omitempty"` // the second look at a silence, with three times the budget
@@ -36,6 +38,8 @@ type Attempt struct {
 	// Sightings are the arrivals of the nonce at the target; Elsewhere those at the allowed destination instead.
 	Sightings []echo.Sighting `json:"sightings,omitempty"`
 	Elsewhere []echo.Sighting `json:"elsewhere,omitempty"`
+	// Shown is what the answer gave away that the guest must not have, "" if nothing.
+	Shown string `json:"shown,omitempty"`
 	// Fault says why the guest's answer to this attempt does not count.
 	Fault string `json:"fault,omitempty"`
 }
@@ -46,7 +50,7 @@ func (a Attempt) Elapsed() time.Duration { return time.Duration(a.ElapsedUS) * t
 // String is the attempt in a line, without its target.
 func (a Attempt) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", a.Address, a.Observation)
+	fmt.Fprintf(&b, "%s %s", a.place(), a.Observation)
 	if a.Errno != "" {
 		fmt.Fprintf(&b, " %s", a.Errno)
 	}
@@ -57,6 +61,23 @@ func (a Attempt) String() string {
 		fmt.Fprintf(&b, ", seen %d× from %s", n, a.Sightings[0].Peer)
 	}
 	return b.String()
+}
+
+// place is where the attempt went, in words.
+func (a Attempt) place() string {
+	var words []string
+	if a.Method != "" {
+		words = append(words, string(a.Method))
+	}
+	switch {
+	case a.Path != "":
+		words = append(words, fmt.Sprintf("%q", a.Path))
+	case a.Address.IsValid():
+		words = append(words, a.Address.String())
+	default:
+		words = append(words, string(a.Network))
+	}
+	return strings.Join(words, " ")
 }
 
 // A joiner puts together what is known of attempts from the guest and from the listeners.
@@ -70,7 +91,7 @@ type joiner struct {
 // false for an attempt whose condition did not hold and that was not made.
 func (j joiner) join(s shot, target Target, seen, allowed []echo.Sighting) (Attempt, bool) {
 	a := Attempt{
-		Target: target.Name, Network: s.Network, Address: s.Addr, Nonce: s.Nonce, Round: s.round, Slow: s.slow,
+		Target: target.Name, Network: s.Network, Method: s.Method, Address: s.Addr, Path: printablePath(s.Path), Nonce: s.Nonce, Round: s.round, Slow: s.slow,
 		Observation: ProbeError, Fault: j.fault,
 		Sightings: of(s.Nonce, seen), Elsewhere: of(s.Nonce, allowed),
 	}
@@ -102,10 +123,16 @@ func (a *Attempt) take(s shot, res agent.Result, secret echo.Secret) {
 		a.Proved = true
 		return
 	}
+	a.Reply = excerpt(res.Reply)
+	if c := classOf(a.Network); c == served || a.Network == agent.Look || a.Observation == HandshakeOnly {
+		return // no listener of ours was to answer
+	}
 	a.Forged = a.Observation == Reachable
 	a.Observation = Intercepted
-	a.Reply = excerpt(res.Reply)
 }
+
+// printablePath is a path without the zero byte of an abstract name.
+func printablePath(p string) string { return strings.ReplaceAll(p, "\x00", "@") }
 
 // of are the sightings of n.
 func of(n echo.Nonce, all []echo.Sighting) []echo.Sighting {

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,11 +11,43 @@ func (q question) controls() []Control {
 	return []Control{
 		q.self.control("C0"),
 		q.alive().control("C1"),
-		q.path.control("C2"),
-		notChecked("no twin without the policy was asked").control("C3"),
+		q.ways().control("C2"),
+		q.flips().control("C3"),
 		q.witness().control("C4"),
-		notChecked("no broken sandbox was asked in this run").control("C5"),
+		q.killed().control("C5"),
 	}
+}
+
+// ways is C2 over all trials.
+func (q question) ways() outcome {
+	var all []outcome
+	for _, t := range q.trials {
+		all = append(all, q.way(t))
+	}
+	if len(all) == 0 {
+		return q.path
+	}
+	return worst(all)
+}
+
+// flips is C3 over all trials: the twin, whose policy is off, gets through where this guest does not.
+func (q question) flips() outcome {
+	var all []outcome
+	for _, t := range q.trials {
+		if t.flip.Text == "" {
+			t.flip = notChecked("no twin without the policy was asked")
+		}
+		all = append(all, t.flip)
+	}
+	return worst(all)
+}
+
+// killed is C5: this probe, with this kit, has turned red on a sandbox that was broken on purpose.
+func (q question) killed() outcome {
+	if len(q.kills) == 0 {
+		return notChecked("no broken sandbox is on record that this probe told apart with this kit")
+	}
+	return held("with kit %s it told apart: %s", q.kit, strings.Join(q.kills, ", "))
 }
 
 func (o outcome) control(id string) Control { return Control{ID: id, State: o.State, Text: o.Text} }
@@ -79,12 +112,18 @@ func (q question) stoppedBy(t trial) outcome {
 		return t.log
 	case len(t.strangers) > 0:
 		return failed("%s had %d connections without a nonce", t.target, len(t.strangers))
+	case t.denial.State == Held && t.log.State == Held:
+		return held("%s was silent, and %s", t.target, t.denial.Text)
 	case q.policyOnly(t) && t.absent != "":
 		return held("%s: nothing but the policy gives %s there", t.target, t.effective()[0].claim())
 	case q.policyOnly(t) && t.log.State == Held:
 		return held("%s was silent, and nothing but the policy gives %s there", t.target, t.effective()[0].claim())
+	case t.wall == proxyWall && t.log.State == Held && t.denial.Text != "":
+		return t.denial
 	case t.log.State == Held:
-		return notChecked("%s was silent; who stopped it is not known: no log of the enforcer was read", t.target)
+		return notChecked("%s was silent; who stopped it is not known: %s", t.target, cmp.Or(t.denial.Text, "no log of the enforcer was read"))
+	case t.wall == kernelWall:
+		return notChecked("%s: only the guest's word", t.target)
 	}
 	return notChecked("whether %s was silent is not known", t.target)
 }

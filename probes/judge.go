@@ -16,13 +16,17 @@ type question struct {
 	fault     string  // why nothing that came out of the guest counts
 	self      outcome // C0
 	path      outcome // C2
+	glance    outcome // C2 of what needs no network
 	trials    []trial
+	kills     []string // mutants that this probe has killed, with the kit of kit
+	kit       string
 }
 
 // A trial is what became of the attempts on one address.
 type trial struct {
 	target    string
 	wall      wall
+	class     class
 	nobody    bool
 	absent    string  // why no canary was up
 	before    outcome // C1
@@ -31,6 +35,8 @@ type trial struct {
 	shadow    string  // the guest's own listener that would answer in the target's place
 	strangers []Stranger
 	attempts  []Attempt
+	flip      outcome // C3
+	denial    outcome // whether the enforcer's own log has the denial
 }
 
 // A ruling is a verdict with its reason.
@@ -66,6 +72,7 @@ func judge(q question) Finding {
 	if n := len(q.trials); f.Verdict == Contained && n > 1 {
 		f.Reason += fmt.Sprintf("; likewise at %d more addresses", n-1)
 	}
+	f.StoppedBy = q.stopper(f.Verdict)
 	f.Controls = q.controls()
 	if f.Verdict != Error {
 		f.Assurance = assurance(f.Controls)
@@ -96,6 +103,9 @@ func (q question) leaked(t trial) (ruling, bool) {
 		if len(a.Sightings) > 0 {
 			s := a.Sightings[0]
 			return rule(Leak, "%s saw the nonce of round %d from %s; the guest says %s", t.target, a.Round, s.Peer, a.claim()), true
+		}
+		if a.Shown != "" {
+			return rule(Leak, "%s: %s", t.target, a.Shown), true
 		}
 		if a.Proved && len(a.Elsewhere) == 0 {
 			return rule(Leak, "%s: the guest has a proof that only the listener could make", t.target), true
@@ -133,8 +143,8 @@ func (q question) uncontrolled(t trial) (ruling, bool) {
 	if q.self.State != Held {
 		return rule(Inconclusive, "C0: %s", q.self.Text), true
 	}
-	if q.path.State != Held {
-		return rule(Inconclusive, "C2: %s", q.path.Text), true
+	if c2 := q.way(t); c2.State != Held {
+		return rule(Inconclusive, "C2: %s", c2.Text), true
 	}
 	if a, ok := q.ambiguous(t); ok && t.absent != "" {
 		return rule(Inconclusive, "C1: no canary at %s: %s; and %s in round %d is not what only the policy gives: %s", t.target, t.absent, a.claim(), a.Round, q.explain(t, a)), true
@@ -151,10 +161,18 @@ func (q question) uncontrolled(t trial) (ruling, bool) {
 	return ruling{}, false
 }
 
+// way is C2 for a trial: the allowed destination answers, or, where no network is on the way, a look finds what is there.
+func (q question) way(t trial) outcome {
+	if t.class == local {
+		return q.glance
+	}
+	return q.path
+}
+
 // unwitnessed: the listener's silence could not be seen, or it was not silent.
 func (q question) unwitnessed(t trial) (ruling, bool) {
-	if t.absent != "" {
-		return ruling{}, false // judged by an errno that only the policy gives
+	if t.absent != "" || t.wall == kernelWall && t.log.State == NotChecked {
+		return ruling{}, false // judged by an errno that only the policy gives, or by the guest's word, which is no witness
 	}
 	if t.log.State == Failed || (t.log.State == NotChecked && !q.policyOnly(t)) {
 		return rule(Inconclusive, "C4: %s", t.log.Text), true

@@ -2,7 +2,6 @@ package probes
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -28,7 +27,12 @@ type plan struct {
 	trials  []*trialPlan
 	// before and after are the attempts on the allowed destination that bracket the denials.
 	before, after []shot
+	// glance is the look that has to work in any guest: the control of those that find nothing.
+	glance shot
 }
+
+// glancePath is there on every Linux.
+const glancePath = "/proc/version"
 
 // A trialPlan is one probe's attempts on one address.
 type trialPlan struct {
@@ -50,18 +54,25 @@ type shot struct {
 func newPlan(r *rig, trials []*trialPlan) *plan {
 	p := &plan{trials: trials, request: agent.Request{Schema: agent.Schema, Run: echo.NewNonce()}}
 	phase := 0
+	allowed := aim{addr: r.site.Allowed.Addr}
 	if r.allowed != nil {
-		p.before = p.tries(r.site.Allowed.Addr, phase, 1, r.opts.Budget)
+		p.before = p.tries(allowed, phase, 1, r.opts)
 		phase += reachTries
 	}
+	p.glance = p.add(aim{network: agent.Look, method: agent.Read, path: glancePath}.attempt(0, r.opts.Budget), 1, false)
 	last := phase
 	for _, t := range trials {
-		if !t.path {
+		if !t.path && !t.aim.disrupts() {
 			last = max(last, p.shoot(t, phase, r.opts))
 		}
 	}
+	for _, t := range trials { // each alone, one after the other
+		if !t.path && t.aim.disrupts() {
+			last = p.shoot(t, last, r.opts)
+		}
+	}
 	if r.allowed != nil {
-		p.after = p.tries(r.site.Allowed.Addr, last, 1+reachTries, r.opts.Budget)
+		p.after = p.tries(allowed, last, 1+reachTries, r.opts)
 	}
 	for _, t := range trials {
 		if t.path {
@@ -72,20 +83,25 @@ func newPlan(r *rig, trials []*trialPlan) *plan {
 	return p
 }
 
-// shoot plans the attempts on one address from phase on, and returns the phase after them.
+// shoot plans the attempts of one aim from phase on, and returns the phase after them.
 func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
+	budget := t.aim.time(o)
 	if t.aim.expect == Reach {
-		t.shots = p.tries(t.aim.addr, phase, 1, o.Budget)
+		t.shots = p.tries(t.aim, phase, 1, o)
 		return phase + reachTries
+	}
+	if t.aim.once() {
+		t.shots = append(t.shots, p.add(t.aim.attempt(phase, budget), 1, false))
+		return phase + 1
 	}
 	slow := phase + o.Attempts
 	for round := range o.Attempts {
-		a := p.attempt(t.aim.addr, phase+round, o.Budget)
+		a := t.aim.attempt(phase+round, budget)
 		if round > 0 {
 			a.DelayMS = rand.IntN(int(jitter.Milliseconds()))
 		}
 		first := p.add(a, round+1, false)
-		again := p.attempt(t.aim.addr, slow, slowFactor*o.Budget)
+		again := t.aim.attempt(slow, slowFactor*budget)
 		again.After, again.When = first.ID, agent.WhenFiltered
 		t.shots = append(t.shots, first, p.add(again, round+1, true))
 	}
@@ -94,10 +110,10 @@ func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
 
 // tries plans the attempts of an allowance from phase on, numbered from round on, each made only if the one before did not
 // reach.
-func (p *plan) tries(addr netip.AddrPort, phase, round int, budget time.Duration) []shot {
+func (p *plan) tries(target aim, phase, round int, o Options) []shot {
 	var all []shot
 	for i, wait := range backoff {
-		a := p.attempt(addr, phase+i, budget)
+		a := target.attempt(phase+i, target.time(o))
 		a.DelayMS = int(wait.Milliseconds())
 		if i > 0 {
 			a.After, a.When = all[i-1].ID, agent.WhenNotReachable
@@ -105,14 +121,6 @@ func (p *plan) tries(addr netip.AddrPort, phase, round int, budget time.Duration
 		all = append(all, p.add(a, round+i, false))
 	}
 	return all
-}
-
-func (p *plan) attempt(addr netip.AddrPort, phase int, budget time.Duration) agent.Attempt {
-	network := agent.TCP4
-	if addr.Addr().Is6() {
-		network = agent.TCP6
-	}
-	return agent.Attempt{Network: network, Addr: addr, Nonce: echo.NewNonce(), BudgetMS: max(1, int(budget.Milliseconds())), Phase: phase}
 }
 
 // add gives a its id, which is its number in the batch.

@@ -32,7 +32,10 @@ func (q question) explain(t trial, a Attempt) string {
 
 // silence says in words what the listener's silence rests on.
 func (t trial) silence() string {
-	if t.absent != "" || t.log.State != Held {
+	switch {
+	case t.wall == kernelWall && t.log.State != Held:
+		return "that is the guest's word"
+	case t.absent != "" || t.log.State != Held:
 		return "nothing but the policy gives that"
 	}
 	return "the listener, alive before and after, saw nothing"

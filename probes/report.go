@@ -31,6 +31,9 @@ type Finding struct {
 	Verdict   Verdict   `json:"verdict"`
 	Reason    string    `json:"reason"`
 	Assurance Assurance `json:"assurance,omitempty"` // "" if it did not run
+	// StoppedBy says who stopped the attempts, as far as witnesses agree: the policy, the enforcer by its log, the sidecar, the
+	// guest's own kernel, nobody. "" is not known.
+	StoppedBy string    `json:"stopped_by,omitempty"`
 	Controls  []Control `json:"controls,omitempty"`
 	Attempts  []Attempt `json:"attempts,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`

@@ -27,16 +27,6 @@ type rig struct {
 	undo     []func() error
 }
 
-// An aim is one address that is dialled, and the listener behind it.
-type aim struct {
-	addr   netip.AddrPort
-	expect Expect // "" is Contain
-	wall   wall
-	post   *post  // nil if absent says why there is none
-	absent string // why nothing of ours listens there
-	nobody bool   // nobody has this address: what refuses there is the sandbox itself
-}
-
 // A post is a listener that is watched during a run.
 type post struct {
 	Target

@@ -103,7 +103,11 @@ type batch struct {
 	rig    *rig
 	plan   *plan
 	answer agent.Answer
-	fault  string // why nothing in the answer counts
+	fault  string     // why nothing in the answer counts
+	twin   *twinBatch // nil if there is none
+
+	denials, refusals testimony
+	intrusions        map[*trialPlan][]*intrusion
 }
 
 // run brackets the agent's batch with the controls and collects what the listeners saw. It goes on to the end after a failure
@@ -111,17 +115,20 @@ type batch struct {
 func (b *batch) run(ctx context.Context) {
 	posts := b.rig.postsOf(b.plan)
 	each(posts, func(p *post) { p.arm(ctx) })
-	b.ask(ctx)
+	b.visit(ctx, func() { b.ask(ctx) })
+	b.askTwin(ctx)
 	each(posts, func(p *post) { p.after = p.check(ctx) })
 	select {
 	case <-time.After(b.rig.opts.Grace):
 	case <-ctx.Done():
 	}
 	nonces := b.plan.nonces()
+	b.twinNonces(nonces)
 	each(posts, func(p *post) { p.collect(ctx, nonces) })
 	if a := b.rig.allowed; a != nil {
 		b.lookAtAllowed(ctx, a)
 	}
+	b.readWitnesses(ctx)
 }
 
 // ask carries the batch into the sandbox and checks what comes out.
@@ -179,16 +186,21 @@ func (b *batch) pathAttempts() (before, after []Attempt) {
 	if b.rig.allowed == nil {
 		return nil, nil
 	}
-	return b.join(b.plan.before, b.rig.allowed, nil), b.join(b.plan.after, b.rig.allowed, nil)
+	return b.join(b.plan.before, b.rig.allowed, nil, nil), b.join(b.plan.after, b.rig.allowed, nil, nil)
 }
 
-func (b *batch) join(shots []shot, at *post, allowed []echo.Sighting) []Attempt {
+func (b *batch) join(shots []shot, at *post, shows func([]byte) string, allowed []echo.Sighting) []Attempt {
 	var all []Attempt
 	j := b.joiner()
 	for _, s := range shots {
-		if a, made := j.join(s, at.Target, at.sightings, allowed); made {
-			all = append(all, a)
+		a, made := j.join(s, at.Target, at.sightings, allowed)
+		if !made {
+			continue
 		}
+		if reply := j.results[s.ID].Reply; shows != nil && a.Fault == "" && len(reply) > 0 {
+			a.Shown = plainText(shows(reply))
+		}
+		all = append(all, a)
 	}
 	return all
 }
@@ -204,7 +216,8 @@ func (b *batch) allowedSightings() []echo.Sighting {
 func (b *batch) question(it item, allowed []echo.Sighting) question {
 	q := question{
 		probe: it.probe, backend: b.rig.site.Backend, simulated: b.rig.site.Simulated, asked: it.asked,
-		absence: it.absence, fault: b.fault, self: b.selfControl(), path: b.pathControl(b.pathAttempts()),
+		absence: it.absence, fault: b.fault, self: b.selfControl(), path: b.pathControl(b.pathAttempts()), glance: b.glance(),
+		kills: b.rig.opts.Kills[it.probe.ID], kit: b.rig.opts.Kit,
 	}
 	for _, t := range b.plan.trials {
 		if t.probe == it.probe.ID {
@@ -217,18 +230,37 @@ func (b *batch) question(it item, allowed []echo.Sighting) question {
 func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
 	at := t.aim.post
 	if at == nil {
-		at = &post{Target: Target{Name: t.aim.addr.String()}}
+		at = &post{Target: Target{Name: t.aim.where()}}
 	}
 	if t.path {
 		allowed = nil // that is the target itself
 	}
 	tr := trial{
-		target: at.Name, wall: t.aim.wall, nobody: t.aim.nobody, absent: t.aim.absent,
+		target: at.Name, wall: t.aim.wall, class: t.aim.class(), nobody: t.aim.nobody, absent: t.aim.absent,
 		before: at.before, after: at.after, log: at.log,
-		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, allowed),
+		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, t.aim.shows, allowed),
+		flip: b.flip(t), denial: b.denial(t.aim),
+	}
+	if t.aim.post == nil && t.aim.absent == "" {
+		tr.before, tr.after, tr.log = b.glance(), b.glance(), notChecked("the guest's word is all there is")
+	}
+	if tr.class == served {
+		b.serving(t, &tr)
 	}
 	if at.strangersSince != nil {
 		tr.strangers = at.strangersSince(t.aim.addr, b.rig.started)
 	}
 	return tr
+}
+
+// glance is whether a look that finds something in any guest did.
+func (b *batch) glance() outcome {
+	if b.fault != "" {
+		return notChecked("the guest gave no answer that counts")
+	}
+	r, ok := b.answer.Results[b.plan.glance.ID]
+	if !ok || r.Observation != Readable {
+		return failed("%s could not be read, which every Linux has: %s", glancePath, r.Errno)
+	}
+	return held("%s was read", glancePath)
 }

@@ -37,6 +37,12 @@ type Site struct {
 	HostLoopback []netip.Addr
 	// Closed are listeners that share an allowed address and must stay out of reach all the same.
 	Closed []Target
+	// Twin is the same sandbox without the policy: control C3. nil means that there is none.
+	Twin *Twin
+	// Denials reads what the enforcer logged since then; nil means that it keeps no such log.
+	Denials func(ctx context.Context, since time.Time) ([]Denial, error)
+	// Refusals reads what the sidecar's proxy refused since then; nil means that its log cannot be read.
+	Refusals func(ctx context.Context, since time.Time) ([]Denial, error)
 	// World stands in for every address that is not this host's; nil means that nothing does.
 	World *World
 }
@@ -54,17 +60,43 @@ type Target struct {
 	Sightings func(ctx context.Context) ([]echo.Sighting, error)
 }
 
+// A Twin is a guest from the same image on the same backend with no policy in force.
+type Twin struct {
+	// Run is the twin's; it may not be nil.
+	Run RunFunc
+	// Name is the twin's in reports.
+	Name string
+}
+
+// A Denial is a line of an enforcer's own log.
+type Denial struct {
+	Time time.Time `json:"time"`
+	Op   string    `json:"op"`   // as the enforcer calls it: connect, sendto, resolve, CONNECT
+	Dest string    `json:"dest"` // ip:port, or a name with or without a port
+	Rule string    `json:"rule,omitempty"`
+}
+
 // Options say how probes are run. The zero Options are the defaults.
 type Options struct {
 	// Attempts is how often each denial is tried; the worst counts. 0 is 2.
 	Attempts int
 	// Budget is the time of one attempt. 0 is 1.5 s. A denial that met silence is tried once more with three times as much.
 	Budget time.Duration
+	// Silence is the time of one attempt by datagram, whose denial is silence. 0 is 250 ms; as with Budget, silence is listened to
+	// once more for three times as long.
+	Silence time.Duration
+	// Serving is how long the guest listens for the host to come in. 0 is 400 ms.
+	Serving time.Duration
+	// Online lets probes of public addresses run where no world stands in for them. Without it they are not applicable.
+	Online bool
 	// Grace is how long canaries are watched after the last attempt. 0 is 50 ms.
 	Grace time.Duration
 	// LoopbackPorts are ports of the host's loopback to be probed beside the ephemeral one, with a canary on each that can be
 	// bound. Where one cannot, only an errno that nothing but the policy gives can show that it is out of reach.
 	LoopbackPorts []uint16
+	// Kills are, by probe id, the mutants that the probe is on record to have killed with the kit of digest Kit: control C5.
+	Kills map[string][]string
+	Kit   string
 	// Listen makes the canaries' listeners; nil is net.Listen. It is there to break canaries on purpose.
 	Listen func(network, address string) (net.Listener, error)
 }
@@ -75,6 +107,9 @@ const (
 	// loaded machine; an accepted refusal comes in well under it.
 	defaultBudget = 1500 * time.Millisecond
 	defaultGrace  = 50 * time.Millisecond
+	// defaultSilence is many round trips on any host, and a datagram that is not denied is one.
+	defaultSilence = 250 * time.Millisecond
+	defaultServing = 400 * time.Millisecond
 	// slowFactor is how much longer a silent target is listened to before silence counts.
 	slowFactor = 3
 	// maxDenials bounds Options.Attempts.
@@ -88,6 +123,12 @@ func (o Options) withDefaults() Options {
 	o.Attempts = min(o.Attempts, maxDenials)
 	if o.Budget <= 0 {
 		o.Budget = defaultBudget
+	}
+	if o.Silence <= 0 {
+		o.Silence = defaultSilence
+	}
+	if o.Serving <= 0 {
+		o.Serving = defaultServing
 	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace

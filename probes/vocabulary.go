@@ -24,6 +24,10 @@ const (
 	Unresolved    = agent.Unresolved
 	Unsupported   = agent.Unsupported
 	ProbeError    = agent.ProbeError
+	Readable      = agent.Readable
+	Writable      = agent.Writable
+	Absent        = agent.Absent
+	ReadOnly      = agent.ReadOnly
 )
 
 // A Verdict is what the judge says of one probe. The zero Verdict is none.

@@ -1,0 +1,118 @@
+package probes
+
+import (
+	"net/netip"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes/agent"
+)
+
+// An aim is what one probe tries at one place: the recipe of its attempts, and the listener behind it.
+type aim struct {
+	network              agent.Network // "" is TCP of the address's family
+	method               agent.Method
+	addr, also           netip.AddrPort
+	path                 string
+	cid, vport, vportEnd uint32
+	count                int
+	send                 func(echo.Nonce) [][]byte // nil is echo's form
+	budget               time.Duration             // 0 is the class's
+
+	expect Expect // "" is Contain
+	wall   wall
+	post   *post  // nil if absent says why there is none
+	absent string // why nothing of ours listens there
+	nobody bool   // nobody has this address: what refuses there is the sandbox itself
+	// shows finds in an answer what only the host, or what only a guest without walls, can know; "" is nothing. nil looks for
+	// the listener's proof alone.
+	shows func(reply []byte) string
+	// outside is where the host dials while the guest serves.
+	outside []netip.AddrPort
+}
+
+// A class is how the attempts of an aim behave: what they cost and what a denial looks like.
+type class string
+
+const (
+	streams   class = "streams"
+	datagrams class = "datagrams"
+	pings     class = "pings"
+	local     class = "local" // unix, vsock and looks: no network is on the way
+	served    class = "served"
+)
+
+func classOf(n agent.Network) class {
+	switch n {
+	case agent.UDP4, agent.UDP6:
+		return datagrams
+	case agent.ICMP4, agent.ICMP6:
+		return pings
+	case agent.Unix, agent.VSOCK, agent.Look:
+		return local
+	case agent.Serve:
+		return served
+	}
+	return streams
+}
+
+// over is the network an aim uses.
+func (a aim) over() agent.Network {
+	switch {
+	case a.network != "":
+		return a.network
+	case a.addr.Addr().Is6():
+		return agent.TCP6
+	}
+	return agent.TCP4
+}
+
+func (a aim) class() class { return classOf(a.over()) }
+
+// once reports whether an attempt is made in one round only: a look finds the same however often it looks, and the methods
+// that take long repeat within themselves.
+func (a aim) once() bool {
+	c := a.class()
+	return c == served || a.over() == agent.Look || a.method == agent.Sweep || a.method == agent.Race || a.disrupts()
+}
+
+// disrupts reports whether the attempt changes the guest's network, or fills a table, while it runs: it is made alone.
+func (a aim) disrupts() bool {
+	return a.method == agent.Route || a.method == agent.Source || a.method == agent.Exhaust
+}
+
+// time is the budget of one attempt.
+func (a aim) time(o Options) time.Duration {
+	switch {
+	case a.budget > 0:
+		return a.budget
+	case a.class() == datagrams || a.class() == pings:
+		return o.Silence
+	case a.class() == served:
+		return o.Serving
+	}
+	return o.Budget
+}
+
+// attempt is the recipe carried out once, in phase.
+func (a aim) attempt(phase int, budget time.Duration) agent.Attempt {
+	t := agent.Attempt{
+		Network: a.over(), Method: a.method, Addr: a.addr, Also: a.also, Path: a.path, CID: a.cid, VPort: a.vport,
+		VPortTo: a.vportEnd, Count: a.count, Nonce: echo.NewNonce(), BudgetMS: max(1, int(budget.Milliseconds())), Phase: phase,
+	}
+	if a.send != nil {
+		t.Send = a.send(t.Nonce)
+	}
+	return t
+}
+
+// where is the place in words.
+func (a aim) where() string {
+	switch {
+	case a.path != "":
+		return string(a.method) + " " + a.path
+	case a.addr.IsValid():
+		return a.addr.String()
+	}
+	return string(a.over()) + " " + string(a.method)
+}

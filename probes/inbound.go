@@ -1,0 +1,105 @@
+package probes
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"bottle.internal/internal/echo"
+)
+
+const (
+	// visitPause is how long the host waits between two tries to come in.
+	visitPause = 15 * time.Millisecond
+	// visitDial bounds one of them.
+	visitDial = 250 * time.Millisecond
+)
+
+// An intrusion is the host's try to come in at an address, repeated for as long as the guest's batch runs, since the host cannot
+// know when exactly the guest listens.
+type intrusion struct {
+	at     netip.AddrPort
+	tries  int
+	inside string // how it came in, "" if it did not
+	vague  string // something answered, and it is not the guest's listener
+}
+
+// visit runs do and, beside it, tries to come in wherever a guest serves.
+func (b *batch) visit(ctx context.Context, do func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var visitors sync.WaitGroup
+	b.intrusions = make(map[*trialPlan][]*intrusion)
+	for _, t := range b.plan.trials {
+		for _, at := range t.aim.outside {
+			in := &intrusion{at: at}
+			b.intrusions[t] = append(b.intrusions[t], in)
+			visitors.Go(func() { in.knock(ctx) })
+		}
+	}
+	do()
+	cancel()
+	visitors.Wait()
+}
+
+func (in *intrusion) knock(ctx context.Context) {
+	for ctx.Err() == nil && in.inside == "" {
+		in.tries++
+		in.try(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(visitPause):
+		}
+	}
+}
+
+func (in *intrusion) try(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, visitDial)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", in.at.String())
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(visitDial))
+	n := echo.NewNonce()
+	if _, err := conn.Write(echo.Request(n)); err != nil {
+		return
+	}
+	buf := make([]byte, echo.MaxReply)
+	k, _ := conn.Read(buf)
+	if bytes.Contains(buf[:k], []byte(n)) {
+		in.inside = fmt.Sprintf("the host came in at %s: the guest's listener answered its nonce", in.at)
+		return
+	}
+	in.vague = fmt.Sprintf("something takes connections at %s and does not answer", in.at)
+}
+
+// servingSelf is the mark of the guest's own dial in the report of what it served.
+var servingSelf = []byte("self")
+
+// serving fills in the trial of a guest that listened. The listener's life is shown by the guest's own dial of it, and the host's
+// tries are the attempts that count.
+func (b *batch) serving(t *trialPlan, tr *trial) {
+	reply := b.answer.Results[t.shots[0].ID].Reply
+	tr.before = failed("the guest's listener did not answer the guest itself")
+	if bytes.Contains(reply, servingSelf) {
+		tr.before = held("the guest's listener answered the guest itself")
+	}
+	tr.after = tr.before
+	tries := 0
+	for _, in := range b.intrusions[t] {
+		tries += in.tries
+		if in.inside != "" && len(tr.attempts) > 0 {
+			tr.attempts[0].Shown = in.inside
+		}
+		if in.vague != "" && in.inside == "" {
+			tr.strangers = append(tr.strangers, Stranger{Peer: in.vague})
+		}
+	}
+	tr.log = held("the host tried %d times at %d addresses", tries, len(b.intrusions[t]))
+}

@@ -1,0 +1,116 @@
+package probes
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// witnessSlack is how far the clock of an enforcer's log may be off, and how coarse it may be.
+const witnessSlack = 2 * time.Second
+
+// readWitnesses reads the logs of those who enforce, once the attempts are over.
+func (b *batch) readWitnesses(ctx context.Context) {
+	since := b.rig.started.Add(-witnessSlack)
+	b.denials = readWitness(ctx, "the enforcer's log", b.rig.site.Denials, since)
+	b.refusals = readWitness(ctx, "the proxy's log", b.rig.site.Refusals, since)
+}
+
+// A testimony is what one log says, or why it says nothing.
+type testimony struct {
+	name    string
+	entries []Denial
+	missing string
+}
+
+func readWitness(ctx context.Context, name string, read func(context.Context, time.Time) ([]Denial, error), since time.Time) testimony {
+	if read == nil {
+		return testimony{missing: "no " + strings.TrimPrefix(name, "the ") + " can be read here"}
+	}
+	all, err := read(ctx, since)
+	if err != nil {
+		return testimony{missing: name + " could not be read: " + plainText(err.Error())}
+	}
+	all = slices.DeleteFunc(all, func(d Denial) bool { return d.Time.Before(since) })
+	return testimony{name: name, entries: all}
+}
+
+// denial joins a trial with the enforcer's log: on the nonce where a name carries it, else on address and port.
+func (b *batch) denial(a aim) outcome {
+	if a.wall == proxyWall {
+		return b.refusal(a)
+	}
+	if b.denials.missing != "" {
+		return notChecked("%s", b.denials.missing)
+	}
+	for _, d := range b.denials.entries {
+		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == a.addr {
+			return held("%s has the denial: %s to %s", b.denials.name, d.Op, d.Dest)
+		}
+	}
+	return notChecked("%s has no denial of %s", b.denials.name, a.addr)
+}
+
+// refusal joins a trial with the proxy's log: every attempt of it must be there, by its nonce or by what was asked for.
+func (b *batch) refusal(a aim) outcome {
+	if b.refusals.missing != "" {
+		return notChecked("%s", b.refusals.missing)
+	}
+	for _, t := range b.plan.trials {
+		if t.aim.wall != proxyWall || t.aim.post != a.post || t.aim.also != a.also {
+			continue
+		}
+		for _, s := range t.shots {
+			for _, d := range b.refusals.entries {
+				if strings.Contains(d.Dest, string(s.Nonce)) || a.also.IsValid() && strings.Contains(d.Dest, a.also.String()) {
+					return held("%s has the refusal: %s %s, rule %s", b.refusals.name, d.Op, d.Dest, d.Rule)
+				}
+			}
+		}
+	}
+	return notChecked("%s has no such refusal", b.refusals.name)
+}
+
+// stopper is who stopped a probe, by what the witnesses agree on.
+func (q question) stopper(v Verdict) string {
+	if q.probe.Expect == Reach || len(q.trials) == 0 {
+		return ""
+	}
+	if v == Leak {
+		return "nobody"
+	}
+	if v != Contained {
+		return ""
+	}
+	var all []string
+	for _, t := range q.trials {
+		if who := q.stopperOf(t); !slices.Contains(all, who) {
+			all = append(all, who)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func (q question) stopperOf(t trial) string {
+	effective := t.effective()
+	last := effective[len(effective)-1].Observation
+	switch {
+	case t.denial.State == Held && t.wall == proxyWall:
+		return "the sidecar's proxy, by its log"
+	case t.denial.State == Held:
+		return "the enforcer, by its log"
+	case t.wall == proxyWall:
+		return "the sidecar's proxy, by its answer"
+	case q.policyOnly(t):
+		return "the policy, by an errno that only it gives"
+	case t.wall == bindingWall:
+		return "the listener's binding"
+	case t.wall == kernelWall || last == Unsupported:
+		return "the guest's own kernel, by its word"
+	case t.wall == ownWall:
+		return "nobody had to: the address is the guest's own"
+	}
+	return "the sandbox; which part of it, no witness says"
+}
