@@ -80,11 +80,11 @@ var brokenSites = []broken{
 	}, Error, ""},
 	{"agent that leaves results out", func(_ *testing.T, s *Site, _ *Options) {
 		s.Run = walled(*s, deny).run(func(r *agent.Response) {
-			r.Results = append(r.Results[:3:3], r.Results[4:]...)
+			r.Results = append(r.Results[:reachTries+1:reachTries+1], r.Results[reachTries+2:]...) // after the allowed ones and the glance
 		})
 	}, Error, ""},
 	{"agent that answers twice", func(_ *testing.T, s *Site, _ *Options) {
-		s.Run = walled(*s, deny).run(func(r *agent.Response) { r.Results = append(r.Results, r.Results[3]) })
+		s.Run = walled(*s, deny).run(func(r *agent.Response) { r.Results = append(r.Results, r.Results[reachTries+1]) })
 	}, Error, ""},
 	{"agent that claims reach with a proof seen elsewhere", func(_ *testing.T, s *Site, _ *Options) {
 		var old []byte

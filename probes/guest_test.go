@@ -33,7 +33,10 @@ func (g guest) run(edit func(*agent.Response)) RunFunc {
 					continue
 				}
 				r := agent.Result{Stage: agent.StageSkipped}
-				if a.After == "" || a.When.Met(results[a.After]) {
+				switch {
+				case a.Network == agent.Look: // the batch's own, which works in any guest
+					r = agent.Result{Stage: agent.StageDone, Reply: []byte("Linux")}
+				case a.After == "" || a.When.Met(results[a.After]):
 					r = g(a)
 				}
 				r.ID, r.Nonce = a.ID, a.Nonce
