@@ -21,6 +21,11 @@ type Report struct {
 	ElapsedMS int64     `json:"elapsed_ms"`
 	Guest     *Guest    `json:"guest,omitempty"` // nil if the guest gave no answer that counts
 	Findings  []Finding `json:"findings"`        // one per probe, in the catalogue's order
+
+	// Profile names what was demanded of the findings beyond the judge's rules, and Invalid says why the report as a whole can be
+	// relied on for nothing; "" is no profile, and no such reason.
+	Profile string `json:"profile,omitempty"`
+	Invalid string `json:"invalid,omitempty"`
 }
 
 // A Finding is what is known of one probe, and why.
@@ -37,6 +42,7 @@ type Finding struct {
 	Controls  []Control `json:"controls,omitempty"`
 	Attempts  []Attempt `json:"attempts,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
+	Waivers   []Waiver  `json:"waivers,omitempty"` // of an exposed finding: those that cover it, together
 }
 
 func (r *rig) report() Report {
@@ -57,8 +63,17 @@ func (r Report) Finding(id string) (Finding, error) {
 }
 
 // Worst is the verdict that weighs most: leak, overblocked, error, inconclusive, exposed, contained, not applicable, in this
-// order. A report of nothing, or of nothing that was executed, is an error.
+// order. A report of nothing, of nothing that was executed, or one that is invalid, is an error at least.
 func (r Report) Worst() Verdict {
+	worst := r.worst()
+	if r.Invalid != "" && Error.worse(worst) {
+		return Error
+	}
+	return worst
+}
+
+// worst is Worst of the findings alone.
+func (r Report) worst() Verdict {
 	worst := NotApplicable
 	for _, f := range r.Findings {
 		if f.Verdict.worse(worst) {
@@ -71,12 +86,14 @@ func (r Report) Worst() Verdict {
 	return worst
 }
 
-// ExitCode is what a command says of the report: 0 clean, 1 a leak or an allowance that does not work, 3 inconclusive, 4 the
-// prober failed or nothing was executed.
+// ExitCode is what a command says of the report: 0 clean, 1 a leak or an allowance that does not work, 3 inconclusive, be it one
+// finding or so many that the report is invalid, 4 the prober failed, nothing was executed, or the report is invalid otherwise.
 func (r Report) ExitCode() int {
-	switch r.Worst() {
+	switch r.worst() {
 	case Contained, Exposed:
-		return 0
+		if r.Invalid == "" {
+			return 0
+		}
 	case Leak, Overblocked:
 		return 1
 	case Inconclusive:

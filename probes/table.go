@@ -19,6 +19,11 @@ func (r Report) Write(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, r.headline()); err != nil {
 		return err
 	}
+	if r.Invalid != "" {
+		if _, err := fmt.Fprintf(w, "INVALID: %s\n", r.Invalid); err != nil {
+			return err
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range r.Findings {
 		if _, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(string(f.Verdict)), f.Assurance, f.ID, f.Severity, f.Reason); err != nil {
@@ -44,7 +49,7 @@ func (r Report) headline() string {
 	if r.Simulated {
 		words = append(words, "SIMULATED")
 	}
-	for _, named := range [][2]string{{"backend", r.Backend}, {"topology", r.Topology}, {"policy", strings.Join(r.Policy, ",")}} {
+	for _, named := range [][2]string{{"backend", r.Backend}, {"topology", r.Topology}, {"policy", strings.Join(r.Policy, ",")}, {"profile", r.Profile}} {
 		if named[1] != "" {
 			words = append(words, named[0]+" "+named[1])
 		}
@@ -69,6 +74,9 @@ func (f Finding) String() string {
 	}
 	for _, w := range f.Warnings {
 		fmt.Fprintf(&b, "\n  warning: %s", w)
+	}
+	for _, w := range f.Waivers {
+		fmt.Fprintf(&b, "\n  waived: %s", w)
 	}
 	return b.String()
 }
