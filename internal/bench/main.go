@@ -1,5 +1,6 @@
 // Command bench measures, in one run, what the simulator costs and what the fixture costs beside the same steps run one after
-// the other with the raw command lines. It prints a table and ends with 1 if a budget is missed.
+// the other with the raw command lines. It prints a table and ends with 1 if a budget is missed. Arguments name parts (simulator,
+// images, launches); without any it measures all of them.
 package main
 
 import (
@@ -8,13 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"text/tabwriter"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -24,11 +26,29 @@ func main() {
 // errBudget says that a figure is over its budget.
 var errBudget = errors.New("over budget")
 
-func run(ctx context.Context) error {
+// A part is some figures that are measured together.
+type part struct {
+	name    string
+	measure func(context.Context) ([]figure, error)
+}
+
+// parts are measured in this order.
+var parts = []part{{"simulator", simulator}, {"images", images}, {"launches", launches}}
+
+// run measures the parts named, all if none is.
+func run(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			return fmt.Errorf("no part is called %q", name)
+		}
+	}
 	fmt.Println("engine: smolvm-sim. These figures are the kit's and the simulator's, not a VM's.")
 	var all []figure
-	for _, measure := range []func(context.Context) ([]figure, error){simulator, images, launches} {
-		figures, err := measure(ctx)
+	for _, p := range parts {
+		if len(names) > 0 && !slices.Contains(names, p.name) {
+			continue
+		}
+		figures, err := p.measure(ctx)
 		if err != nil {
 			return err
 		}
