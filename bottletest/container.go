@@ -97,7 +97,7 @@ func (s *containerSidecar) attach(ctx context.Context, name string) (bool, error
 
 func (s *containerSidecar) remove(ctx context.Context) error {
 	if s.ctr != nil {
-		return s.ctr.Remove(ctx)
+		return s.ctr.RemoveWith(ctx, s.net) // what is left for removeNetwork is to find nothing
 	}
 	return bundle.RemoveContainers(ctx, s.slug) // of a creation that was cut off
 }

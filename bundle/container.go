@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -93,6 +94,22 @@ func (c *Container) Remove(ctx context.Context) error {
 		return fmt.Errorf("removing container %.12s: %w", c.GetContainerID(), err)
 	}
 	return nil
+}
+
+// RemoveWith is Remove and n.Remove side by side: the container is taken off n first, so that the engine takes the bridge down while
+// it kills the container, each of which takes longer than that. Where it cannot be taken off, as when it never was on n, one goes
+// after the other.
+func (c *Container) RemoveWith(ctx context.Context, n *Network) error {
+	if c == nil || c.Container == nil || n == nil || n.disconnect(ctx, c.GetContainerID()) != nil {
+		return errors.Join(c.Remove(ctx), n.Remove(ctx))
+	}
+	removal := make(chan error, 1)
+	go func() { removal <- n.Remove(ctx) }()
+	err := c.Remove(ctx)
+	if <-removal != nil {
+		return errors.Join(err, n.Remove(ctx)) // now that nothing can be on it
+	}
+	return err
 }
 
 // beingRemoved tells a removal that somebody else has begun.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
 	"bottle.internal/internal/echo"
@@ -208,6 +209,48 @@ func TestRemoveTwice(t *testing.T) {
 	var none *Container
 	if err := none.Remove(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A container goes with its network, whether it is on it or not, and again.
+func TestRemoveWith(t *testing.T) {
+	t.Parallel()
+	on := runBundle(t)
+	other := newNetwork(t, nil)
+	off, err := Run(t.Context(), defaultImage(t))
+	t.Cleanup(func() { remove(t, "container", off.Remove) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		c *Container
+		n *Network
+	}{"on it": {on, on.settings.network}, "not on it": {off, other}, "no network": {on, nil}, "no container": {nil, other}} {
+		for range 2 {
+			if err := tt.c.RemoveWith(t.Context(), tt.n); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		gone(t, tt.c, tt.n)
+	}
+}
+
+// gone fails while the engine knows one of them.
+func gone(t *testing.T, c *Container, n *Network) {
+	t.Helper()
+	_, cli, err := connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c != nil {
+		if _, err := cli.ContainerInspect(t.Context(), c.GetContainerID(), client.ContainerInspectOptions{}); !errdefs.IsNotFound(err) {
+			t.Errorf("the container is there: %v", err)
+		}
+	}
+	if n != nil {
+		if _, err := cli.NetworkInspect(t.Context(), n.ID, client.NetworkInspectOptions{}); !errdefs.IsNotFound(err) {
+			t.Errorf("network %s is there: %v", n.Name, err)
+		}
 	}
 }
 
