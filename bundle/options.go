@@ -34,6 +34,7 @@ type settings struct {
 	listen   map[string]netip.AddrPort // every known daemon has one
 	publish  map[uint16]netip.AddrPort // container port to host address; nil = none
 	canaries []uint16                  // where canaries listen; nil = on free ports
+	canary   netip.AddrPort            // where the one that PID 1 keeps listens; invalid = none
 }
 
 func newSettings(opts []testcontainers.ContainerCustomizer) (settings, error) {
@@ -124,7 +125,7 @@ func WithListen(daemon string, addr netip.AddrPort) Option {
 // env is what PID 1 reads.
 func (s settings) env() map[string]string {
 	hop := s.listen[wire.Egress]
-	return map[string]string{
+	env := map[string]string{
 		wire.EnvDaemons:      strings.Join(s.daemons, ","),
 		wire.EnvSecret:       s.secret.String(),
 		wire.EnvAllow:        strings.Join(s.allow, ","),
@@ -132,6 +133,40 @@ func (s settings) env() map[string]string {
 		wire.EnvEgressListen: hop.String(),
 		wire.EnvUpstream:     (&url.URL{Scheme: "http", Host: wire.FromInside(hop).String()}).String(),
 	}
+	if s.canary.IsValid() {
+		env[wire.EnvCanaryListen] = s.canary.String()
+	}
+	return env
+}
+
+// recall takes one KEY=VALUE of env's back.
+func (s *settings) recall(kv string) (err error) {
+	key, value, _ := strings.Cut(kv, "=")
+	switch key {
+	case wire.EnvDaemons:
+		s.daemons = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
+	case wire.EnvSecret:
+		s.secret, err = echo.ParseSecret(value)
+	case wire.EnvProxyListen:
+		s.listen[wire.Proxy], err = netip.ParseAddrPort(value)
+	case wire.EnvEgressListen:
+		s.listen[wire.Egress], err = netip.ParseAddrPort(value)
+	case wire.EnvCanaryListen:
+		s.canary, err = netip.ParseAddrPort(value)
+	}
+	if err != nil {
+		return fmt.Errorf("its settings' %s: %w", key, err)
+	}
+	return nil
+}
+
+// echoing maps what answers echoes to where it listens: the daemons that ports has, and the canary that PID 1 keeps.
+func (s settings) echoing() map[string]netip.AddrPort {
+	out := s.ports()
+	if s.canary.IsValid() {
+		out[wire.Canary] = s.canary
+	}
+	return out
 }
 
 // ports maps every selected daemon we know to where it listens.

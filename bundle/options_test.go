@@ -81,6 +81,7 @@ func TestBadOptions(t *testing.T) {
 		"no published port":  WithPublish(netip.MustParseAddr("127.0.0.2"), Published{}),
 		"published twice":    WithPublish(netip.MustParseAddr("127.0.0.2"), Published{Container: 1}, Published{Container: 1, Host: 2}),
 		"no canary port":     WithCanaryPorts(0),
+		"no kept canary's":   WithCanary(0),
 		"one canary twice":   WithCanaryPorts(1, 1),
 	} {
 		if _, err := newSettings(customizers(o)); err == nil {

@@ -59,6 +59,18 @@ func WithCanaryPorts(ports ...uint16) Option {
 	}
 }
 
+// WithCanary has PID 1 keep a canary at port, open to the network, beside the daemons and as long as the container lives: it is up
+// when Run returns, without the process in the container that Container.Canary starts. Container.CanarySightings is what it saw.
+func WithCanary(port uint16) Option {
+	return func(s *settings) error {
+		if port == 0 {
+			return errors.New("WithCanary: 0 is no port")
+		}
+		s.canary = netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+		return nil
+	}
+}
+
 // publishers are the customizers that publish what WithPublish asked for.
 func (s settings) publishers() []testcontainers.ContainerCustomizer {
 	if len(s.publish) == 0 {

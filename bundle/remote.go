@@ -34,7 +34,6 @@ type Place struct {
 type Remote struct {
 	place    Place
 	settings settings
-	canary   netip.AddrPort
 }
 
 // NewRemote describes a bundle in p with a canary at port canary. What is open to the network, the canary and every daemon that
@@ -50,15 +49,16 @@ func NewRemote(p Place, canary uint16, open func(port uint16) netip.AddrPort, op
 	if err != nil {
 		return nil, fmt.Errorf("remote bundle: %w", err)
 	}
-	if s.network != nil || s.publish != nil || s.canaries != nil {
-		return nil, errors.New("remote bundle: WithNetwork, WithPublish and WithCanaryPorts are about a container, and there is none")
+	if s.network != nil || s.publish != nil || s.canaries != nil || s.canary.IsValid() {
+		return nil, errors.New("remote bundle: WithNetwork, WithPublish, WithCanary and WithCanaryPorts are about a container, and there is none")
 	}
 	for name, at := range s.listen {
 		if at.Addr().IsUnspecified() {
 			s.listen[name] = open(at.Port())
 		}
 	}
-	return &Remote{place: p, settings: s, canary: open(canary)}, nil
+	s.canary = open(canary)
+	return &Remote{place: p, settings: s}, nil
 }
 
 // RecallRemote describes the bundle in p from the settings it was started with.
@@ -67,37 +67,20 @@ func RecallRemote(p Place, text []byte) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Remote{place: p}
 	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		var err error
-		switch key {
-		case wire.EnvDaemons:
-			s.daemons = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
-		case wire.EnvSecret:
-			s.secret, err = echo.ParseSecret(value)
-		case wire.EnvProxyListen:
-			s.listen[wire.Proxy], err = netip.ParseAddrPort(value)
-		case wire.EnvEgressListen:
-			s.listen[wire.Egress], err = netip.ParseAddrPort(value)
-		case wire.EnvCanaryListen:
-			r.canary, err = netip.ParseAddrPort(value)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("remote bundle: its settings' %s: %w", key, err)
+		if err := s.recall(strings.TrimSpace(line)); err != nil {
+			return nil, fmt.Errorf("remote bundle: %w", err)
 		}
 	}
-	if !r.canary.IsValid() {
+	if !s.canary.IsValid() {
 		return nil, errors.New("remote bundle: its settings name no canary")
 	}
-	r.settings = s
-	return r, nil
+	return &Remote{place: p, settings: s}, nil
 }
 
 // Settings is the file that `bottle-bundle start --settings` reads. It holds the secret.
 func (r *Remote) Settings() []byte {
 	env := r.settings.env()
-	env[wire.EnvCanaryListen] = r.canary.String()
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		fmt.Fprintf(&b, "%s=%s\n", key, env[key])
@@ -112,7 +95,7 @@ func (r *Remote) Daemons() []string { return slices.Clone(r.settings.daemons) }
 func (r *Remote) Secret() echo.Secret { return r.settings.secret }
 
 // Canary is where its canary listens, there.
-func (r *Remote) Canary() netip.AddrPort { return r.canary }
+func (r *Remote) Canary() netip.AddrPort { return r.settings.canary }
 
 // Listeners is what listens there now.
 func (r *Remote) Listeners(ctx context.Context) ([]Listener, error) {
@@ -148,7 +131,7 @@ func (r *Remote) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 func (r *Remote) mark(ctx context.Context) ([]echo.Nonce, error) {
 	argv := []string{r.place.Program, "dial"}
 	var marks []echo.Nonce
-	for _, at := range append(slices.Collect(maps.Values(r.settings.ports())), r.canary) {
+	for _, at := range r.settings.echoing() {
 		marks = append(marks, echo.NewNonce())
 		argv = append(argv, wire.FromInside(at).String(), string(marks[len(marks)-1]))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -35,6 +36,7 @@ type Container struct {
 	addr      netip.Addr
 	published map[uint16]netip.AddrPort // container port to host address
 	canaries  chan uint16               // free canary ports; nil = any port will do
+	apart     atomic.Bool               // this host was seen not to reach the container
 }
 
 // Run starts a bundle from img (see Image), which must hold /bottle-bundle as its entry point. It returns once every daemon
@@ -151,7 +153,7 @@ func (c *Container) prove(ctx context.Context) error {
 	for name, at := range ports {
 		if host, ok := c.published[at.Port()]; ok {
 			n++
-			go func() { results <- c.answersHost(ctx, name, host) }()
+			go func() { results <- c.answersHost(ctx, name, host, echo.NewNonce()) }()
 		}
 		if !at.Addr().IsUnspecified() || !c.addr.IsValid() {
 			continue // PID 1 asked it on loopback, and nobody else can
@@ -185,11 +187,10 @@ func (c *Container) echoes(ctx context.Context, name string, at netip.AddrPort) 
 	return c.own(name, at, n, r, err)
 }
 
-// answersHost asks a published port from here: that is the road a guest will take.
-func (c *Container) answersHost(ctx context.Context, name string, at netip.AddrPort) error {
+// answersHost asks what is published at, or open to the network, from here for n: that is the road a guest will take.
+func (c *Container) answersHost(ctx context.Context, name string, at netip.AddrPort, n echo.Nonce) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	n := echo.NewNonce()
 	r, err := echo.Ask(ctx, at, n)
 	return c.own(name, at, n, r, err)
 }

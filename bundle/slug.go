@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
 	"bottle.internal/bundle/internal/wire"
-	"bottle.internal/internal/echo"
 )
 
 // ErrNoContainer says that no bundle runs under that name.
@@ -52,6 +50,10 @@ func Attach(ctx context.Context, name string) (*Container, error) {
 
 // recall reads back what Run once set.
 func (c *Container) recall(ctx context.Context) error {
+	var err error
+	if c.settings, err = newSettings(nil); err != nil {
+		return err
+	}
 	in, err := c.Inspect(ctx)
 	if err != nil {
 		return fmt.Errorf("inspecting the container: %w", err)
@@ -65,14 +67,8 @@ func (c *Container) recall(ctx context.Context) error {
 	}
 	c.canaries = c.settings.canaryPorts()
 	for _, kv := range in.Config.Env {
-		key, value, _ := strings.Cut(kv, "=")
-		switch key {
-		case wire.EnvDaemons:
-			c.settings.daemons = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
-		case wire.EnvSecret:
-			if c.settings.secret, err = echo.ParseSecret(value); err != nil {
-				return err
-			}
+		if err := c.settings.recall(kv); err != nil {
+			return err
 		}
 	}
 	return nil

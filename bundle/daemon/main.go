@@ -78,7 +78,7 @@ func pid1(ctx context.Context, getenv func(string) string, stdout io.Writer) err
 	sup := Supervisor{Log: stdout, Secret: s.Secret}
 	for _, name := range s.children() {
 		sup.Daemons = append(sup.Daemons, Child{
-			Name: name, Argv: []string{exe, "daemon", name}, Env: s.environ(name), Echo: s.listen(name),
+			Name: name, Argv: []string{exe, "daemon", name}, Env: s.environ(name), Echo: s.listen(name), Beside: name == wire.Canary,
 		})
 	}
 	return sup.Run(ctx)

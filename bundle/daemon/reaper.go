@@ -23,9 +23,10 @@ type reaper struct {
 
 // A process is one started child.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{} // closed at its end, after status is set
+	name   string
+	beside bool
+	cmd    *exec.Cmd
+	done   chan struct{} // closed at its end, after status is set
 	// status is how it ended; read it only after done.
 	status unix.WaitStatus
 }
@@ -78,7 +79,7 @@ func (r *reaper) start(c Child, out *os.File) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %q: %w", c.Name, err)
 	}
-	p := &process{name: c.Name, cmd: cmd, done: make(chan struct{})}
+	p := &process{name: c.Name, beside: c.Beside, cmd: cmd, done: make(chan struct{})}
 	r.children[cmd.Process.Pid] = p
 	return p, nil
 }

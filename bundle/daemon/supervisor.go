@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +35,9 @@ type Child struct {
 	Argv []string       // program, by its path, and arguments
 	Env  []string       // its whole environment, nothing is added; nil = empty
 	Echo netip.AddrPort // where it answers its own echo once it is up
+	// Beside says that nobody selected it: the supervisor comes up with it like with the others, but does not name it among them,
+	// nor go on for its sake.
+	Beside bool
 }
 
 // A Supervisor is what PID 1 does: start the daemons, keep the others when one dies, reap whatever ends. It waits for every
@@ -45,7 +49,7 @@ type Supervisor struct {
 }
 
 // Run supervises until ctx ends, then stops the daemons within 2 s and returns nil. It returns early, with an error, only
-// when every daemon has ended by itself. Call it once.
+// when there were daemons that are not Beside and every one of them has ended by itself. Call it once.
 func (s *Supervisor) Run(ctx context.Context) error {
 	con := &console{w: s.Log}
 	r := newReaper()
@@ -60,12 +64,19 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	var copies sync.WaitGroup
 	started, failed := s.start(r, con, &copies)
 	defer drain(&copies)
-	if failed != nil {
-		con.line(wire.LineNotReady + failed.Error())
-	} else {
-		go s.announce(ctx, con, started)
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		if failed != nil {
+			con.line(wire.LineNotReady + failed.Error())
+			return
+		}
+		s.announce(ctx, con, started)
+	}()
+	err := s.watch(ctx, con, started)
+	if err != nil {
+		<-announced // whoever waits for the line gets it, however soon all have ended
 	}
-	err := watch(ctx, con, started)
 	terminate(con, started)
 	return err
 }
@@ -105,7 +116,13 @@ func (s *Supervisor) announce(ctx context.Context, con *console, started []*proc
 			}
 			return
 		}
-		names = append(names, c.Name)
+		if !c.Beside {
+			names = append(names, c.Name)
+		}
+	}
+	if len(names) == 0 {
+		con.line(wire.LineNone)
+		return
 	}
 	con.line(wire.LineReady + strings.Join(names, ","))
 }
@@ -133,8 +150,13 @@ func (s *Supervisor) answers(ctx context.Context, c Child, p *process) error {
 	}
 }
 
-// watch logs every end until ctx is over or nothing is left.
-func watch(ctx context.Context, con *console, started []*process) error {
+// idle reports whether nobody selected a daemon.
+func (s *Supervisor) idle() bool {
+	return !slices.ContainsFunc(s.Daemons, func(c Child) bool { return !c.Beside })
+}
+
+// watch logs every end until ctx is over or no daemon is left.
+func (s *Supervisor) watch(ctx context.Context, con *console, started []*process) error {
 	ends := make(chan *process)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
@@ -151,13 +173,21 @@ func watch(ctx context.Context, con *console, started []*process) error {
 			}
 		}()
 	}
-	for left := len(started); left > 0; {
+	selected := 0
+	for _, p := range started {
+		if !p.beside {
+			selected++
+		}
+	}
+	for left := selected; left > 0 || s.idle(); {
 		select {
 		case <-ctx.Done():
 			return nil
 		case p := <-ends:
-			left--
-			con.printf("[%s] %s; %d of %d left", p.name, p.how(), left, len(started))
+			if !p.beside {
+				left--
+			}
+			con.printf("[%s] %s; %d of %d left", p.name, p.how(), left, selected)
 		}
 	}
 	return errAllEnded

@@ -148,3 +148,35 @@ func killListener(t *testing.T, addr string) {
 	}
 	t.Fatalf("nobody listens on %s", addr)
 }
+
+// What is beside the daemons is up when they are, and its end is no reason to end, nor its life one to stay.
+func TestBesideTheDaemons(t *testing.T) {
+	canary := freeAddr(t)
+	r := start(t, []string{"BOTTLE_CANARY_LISTEN=" + canary.String()}, "bottle-bundle")
+	r.waitLine("no daemons selected")
+	if reply, err := echo.Ask(t.Context(), canary, testNonce); err != nil || reply.Name != "canary" {
+		t.Errorf("%+v, %v when PID 1 says that it is up", reply, err)
+	}
+	killListener(t, canary.String())
+	r.waitLine("[canary] killed by killed; 0 of 0 left")
+	select {
+	case <-r.done:
+		t.Error("ended with its canary")
+	case <-time.After(50 * time.Millisecond):
+	}
+
+	proxy := freeAddr(t)
+	r = start(t, []string{"BOTTLE_BUNDLE_DAEMONS=proxy", "BOTTLE_PROXY_LISTEN=" + proxy.String(), "BOTTLE_CANARY_LISTEN=" + canary.String()}, "bottle-bundle")
+	r.waitLine("ready: proxy")
+	killListener(t, proxy.String())
+	r.waitLine("[proxy] killed by killed; 0 of 1 left")
+	if code, _ := r.end(); code != 1 {
+		t.Errorf("with only the canary left the exit code is %d, want 1", code)
+	}
+}
+
+func TestNotUpWithoutWhatIsBeside(t *testing.T) {
+	at := freeAddr(t)
+	r := start(t, []string{"BOTTLE_BUNDLE_DAEMONS=proxy", "BOTTLE_PROXY_LISTEN=" + at.String(), "BOTTLE_CANARY_LISTEN=192.0.2.1:7001"}, "bottle-bundle")
+	r.waitLine("not ready: canary exited with code 1")
+}

@@ -21,8 +21,9 @@ const (
 	Egress = "egress"
 )
 
-// Canary is what a canary calls itself in its echoes. PID 1 keeps one like a daemon where EnvCanaryListen says so: a bundle
-// that is a machine has no stream that stays open, by whose end a canary could know its own.
+// Canary is what a canary calls itself in its echoes. PID 1 keeps one beside the daemons where EnvCanaryListen says so: a bundle
+// that is a machine has no stream that stays open, by whose end a canary could know its own, and in a container it is up without
+// the exec that any other costs.
 const Canary = "canary"
 
 // Where the daemons listen unless told otherwise.
@@ -33,9 +34,9 @@ const (
 
 // Lines PID 1 logs when it has come up; exactly one of them, once.
 const (
-	LineNone     = "no daemons selected"
-	LineReady    = "ready: "     // then the daemons, comma-separated: each answered its own echo
-	LineNotReady = "not ready: " // then why
+	LineNone     = "no daemons selected" // a canary beside them answered its own echo
+	LineReady    = "ready: "             // then the daemons, comma-separated: each answered its own echo, a canary beside them too
+	LineNotReady = "not ready: "         // then why
 )
 
 // Known lists the daemons PID 1 knows.
