@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -63,10 +64,11 @@ func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]
 		bundle.WithDaemons(p.Daemons...),
 		bundle.WithProxyAllow(s.cfg.ProxyAllow...),
 		bundle.WithSecret(s.secret),
+		bundle.WithCanary(canaryPort),
 		testcontainers.WithLabels(labels),
 	}
 	if p.Topology == Alias {
-		opts = append(opts, publish(p), bundle.WithCanaryPorts(canaryPort))
+		opts = append(opts, publish(p))
 	}
 	ctr, err := bundle.Run(ctx, s.image, append(opts, s.cfg.BundleOptions...)...)
 	s.ctr = ctr
@@ -102,13 +104,27 @@ func (s *containerSidecar) remove(ctx context.Context) error {
 	return bundle.RemoveContainers(ctx, s.slug) // of a creation that was cut off
 }
 
+// canary is the one that PID 1 keeps. A bundle that somebody else ran keeps none: there it is a process for the time being.
 func (s *containerSidecar) canary(ctx context.Context) (bundleCanary, error) {
+	if s.ctr.KeepsCanary() {
+		return keptCanary{s.ctr}, nil
+	}
 	c, err := s.ctr.Canary(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return containerCanary{c}, nil
 }
+
+// A keptCanary is asked, before its log is read, for what must be in the log if it is complete.
+type keptCanary struct{ ctr *bundle.Container }
+
+func (c keptCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
+	return c.ctr.CanarySightings(ctx)
+}
+
+// Close ends nothing: the canary is the bundle's.
+func (c keptCanary) Close() error { return nil }
 
 // A containerCanary reads its sightings as they come: asking for them needs nobody.
 type containerCanary struct{ *bundle.Canary }
@@ -121,8 +137,10 @@ func (s *containerSidecar) echo(ctx context.Context, addr netip.AddrPort, n echo
 	return s.ctr.Echo(ctx, addr, n)
 }
 
+// sightings are the daemons'; what the canary saw is asked of the canary.
 func (s *containerSidecar) sightings(ctx context.Context) ([]echo.Sighting, error) {
-	return s.ctr.Sightings(ctx)
+	all, err := s.ctr.Sightings(ctx)
+	return slices.DeleteFunc(all, isCanarys), err
 }
 
 func (s *containerSidecar) listeners(ctx context.Context) ([]bundle.Listener, error) {
