@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +25,11 @@ const (
 
 // A Canary is a TCP listener that logs who came with which nonce, and proves to whoever came that it was there. It is bound to
 // exactly one address. It is safe for concurrent use.
+//
+// Beside the echo it knows a nonce by its name in the first message of other protocols: in the server name or a protocol of a TLS
+// ClientHello, in the target or Host of an HTTP request, in a label of a name that is asked for by DNS over TCP or, in the clear, over
+// HTTPS. Network tells which in a sighting: "tcp" for an echo, else "tls", "http" or "dns". DNS is answered with the proof in TXT,
+// everything else as an echo is.
 type Canary struct {
 	name   string
 	addr   netip.AddrPort
@@ -106,40 +110,42 @@ func (c *Canary) accept(ctx context.Context) {
 		tokens <- struct{}{}
 		c.visits.Go(func() {
 			defer func() { <-tokens }()
-			serveEcho(ctx, conn, v, c.secret)
+			serveStream(ctx, conn, v, c.secret, v.sawAs)
 		})
 	}
 }
 
-// serveEcho answers one stream: it reads a request, logs its nonce and proves that it was here.
-func serveEcho(ctx context.Context, conn io.ReadWriteCloser, v *visit, s echo.Secret) {
+// serveStream answers one stream: it reads a request, has its nonce logged by saw and proves that it was here.
+func serveStream(ctx context.Context, conn io.ReadWriteCloser, v *visit, s echo.Secret, saw func(form string, n echo.Nonce)) {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if d, ok := conn.(interface{ SetDeadline(time.Time) error }); ok {
 		_ = d.SetDeadline(time.Now().Add(visitLimit))
 	}
-	n, ok := readRequest(conn)
-	if !ok {
+	m := readMessage(conn, saw)
+	if m.nonce == "" {
 		return
 	}
-	v.saw(n)
-	_, _ = conn.Write(echo.Response(echo.NewReply(s, v.Name, n, v.Peer, v.Local)))
+	_, _ = conn.Write(m.answerStream(echo.NewReply(s, v.Name, m.nonce, v.Peer, v.Local)))
 }
 
-// readRequest reads until a nonce was found, or nothing more comes.
-func readRequest(r io.Reader) (echo.Nonce, bool) {
+// readMessage reads until a message is whole, or nothing more comes. Its nonce is logged as soon as it is there, so that whoever
+// leaves a message unfinished was seen all the same.
+func readMessage(r io.Reader, saw func(form string, n echo.Nonce)) message {
 	buf := make([]byte, 0, maxRequest)
-	for len(buf) < cap(buf) {
+	for seen := false; ; {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if nonce, ok := echo.ParseRequest(buf); ok && (err != nil || bytes.HasSuffix(buf, []byte("\n"))) {
-			return nonce, true
+		last := err != nil || len(buf) == cap(buf)
+		m := readStream(buf, last)
+		if m.nonce != "" && !seen {
+			seen = true
+			saw(m.form, m.nonce)
 		}
-		if err != nil {
-			break
+		if m.whole || last {
+			return m
 		}
 	}
-	return echo.ParseRequest(buf)
 }
 
 // knock dials address, says hello if there is anything to say before, and has a fresh nonce proved.

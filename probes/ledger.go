@@ -56,6 +56,13 @@ func (v *visit) saw(n echo.Nonce) {
 	v.Nonce = n
 }
 
+// sawAs is saw for a message of the given form.
+func (v *visit) sawAs(form string, n echo.Nonce) {
+	v.ledger.mu.Lock()
+	defer v.ledger.mu.Unlock()
+	v.Network, v.Nonce = form, n
+}
+
 func (l *ledger) sightings(context.Context) ([]echo.Sighting, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

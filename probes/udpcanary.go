@@ -15,7 +15,9 @@ import (
 const maxDatagram = 64 << 10
 
 // A UDPCanary is a UDP socket that logs every datagram that arrives, with its nonce if it brings one, and proves to whoever sent
-// a nonce that it was there. It is bound to exactly one address. It is safe for concurrent use.
+// a nonce that it was there. It is bound to exactly one address. It is safe for concurrent use. Beside the echo it knows a nonce in a
+// label of a name that is asked for by DNS, which it answers with the proof in TXT, and in the token of a QUIC Initial; Network tells
+// which in a sighting: "udp", "dns" or "quic".
 type UDPCanary struct {
 	name   string
 	addr   netip.AddrPort
@@ -108,12 +110,12 @@ func (c *UDPCanary) serve() {
 			return
 		}
 		v := c.ledger.enter(c.name, "udp", peer.String(), c.addr.String())
-		nonce, ok := echo.ParseRequest(buf[:n])
-		if !ok {
+		m := readDatagram(buf[:n])
+		if m.nonce == "" {
 			continue
 		}
-		v.saw(nonce)
-		_, _ = c.conn.WriteTo(echo.Line(echo.NewReply(c.secret, v.Name, nonce, v.Peer, v.Local)), peer)
+		v.sawAs(m.form, m.nonce)
+		_, _ = c.conn.WriteTo(m.answerDatagram(echo.NewReply(c.secret, v.Name, m.nonce, v.Peer, v.Local)), peer)
 	}
 }
 

@@ -28,7 +28,8 @@ import (
 //
 // and then, for tcp, the bytes of the stream both ways; for udp, dns and icmp, frames both ways, each a big-endian 16-bit length
 // and a payload. A flow of dns is what the engine's own resolver forwards: its frames are DNS messages, and the destination is the
-// one that the guest asked. A flow of icmp is the payload of one ping. A name that has a nonce for a label is a sighting.
+// one that the guest asked. A flow of icmp is the payload of one ping. A name that has a nonce for a label is a sighting, and so is
+// all else by which a Canary or a UDPCanary knows a nonce; the network of a sighting is the flow's.
 // It is safe for concurrent use.
 type World struct {
 	dir      string
@@ -144,7 +145,7 @@ func (w *World) serve(ctx context.Context, conn net.Conn) {
 	v := w.ledger.enter(worldName, f.Network, f.Source.String(), f.Destination.String())
 	switch f.Network {
 	case "tcp":
-		serveEcho(ctx, buffered{r, conn}, v, w.secret)
+		serveStream(ctx, buffered{r, conn}, v, w.secret, func(_ string, n echo.Nonce) { v.saw(n) })
 	case "udp", "dns", "icmp":
 		w.serveDatagrams(ctx, r, conn, v)
 	}
@@ -188,28 +189,16 @@ func (w *World) serveDatagrams(ctx context.Context, r io.Reader, conn net.Conn, 
 
 // read finds the nonce in a datagram, if any, and what is to be answered, nil for nothing.
 func (w *World) read(v *visit, b []byte) (echo.Nonce, []byte) {
-	n, ok := echo.ParseRequest(b)
+	m := readDatagram(b)
 	switch {
 	case v.Network == "icmp":
-		if !ok {
-			n = ""
-		}
-		return n, b // what came is what a ping gets back
-	case ok && v.Network == "udp":
-		return n, w.line(v, n)
-	}
-	q, err := parseQuery(b)
-	if err != nil {
+		return m.nonce, b // what came is what a ping gets back
+	case m.form == "dns" && m.nonce == "":
+		return "", m.query.answer(nil)
+	case m.nonce == "" || v.Network == "dns" && m.form != "dns":
 		return "", nil
 	}
-	if n, ok = q.nonce(); !ok {
-		return "", q.answer(nil)
-	}
-	return n, q.answer(w.line(v, n))
-}
-
-func (w *World) line(v *visit, n echo.Nonce) []byte {
-	return echo.Line(echo.NewReply(w.secret, worldName, n, v.Peer, v.Local))
+	return m.nonce, m.answerDatagram(echo.NewReply(w.secret, worldName, m.nonce, v.Peer, v.Local))
 }
 
 func readFrame(r io.Reader) ([]byte, error) {

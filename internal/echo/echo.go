@@ -107,7 +107,7 @@ func NewReply(s Secret, name string, n Nonce, peer, local string) Reply {
 // A Sighting is one nonce that arrived at a canary: the host-side witness.
 type Sighting struct {
 	Name    string    `json:"name"`
-	Network string    `json:"network"` // "tcp" or "udp"; of a world also "dns" and "icmp"
+	Network string    `json:"network"` // "tcp", "udp", or what else the nonce came in: "tls", "http", "dns", "quic", "icmp"
 	Nonce   Nonce     `json:"nonce"`
 	Peer    string    `json:"peer"`
 	Local   string    `json:"local"`
