@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 )
 
 // ErrNoEngine says that no container engine answers; the error around it names what was tried and how to mend it.
@@ -114,15 +115,23 @@ func newClient(host string) (*client.Client, error) {
 }
 
 func describe(ctx context.Context, cli *client.Client, host string) (Engine, error) {
-	v, err := cli.ServerVersion(ctx, client.ServerVersionOptions{})
-	if err != nil {
+	var e Engine
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		v, err := cli.ServerVersion(ctx, client.ServerVersionOptions{})
+		e.Version, e.APIVersion, e.OS, e.Arch = v.Version, v.APIVersion, v.Os, v.Arch
+		return err
+	})
+	both.Go(func() error {
+		info, err := cli.Info(ctx, client.InfoOptions{})
+		e.Name = info.Info.OperatingSystem
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return Engine{}, err
 	}
-	info, err := cli.Info(ctx, client.InfoOptions{})
-	if err != nil {
-		return Engine{}, err
-	}
-	return Engine{Host: host, Version: v.Version, APIVersion: v.APIVersion, OS: v.Os, Arch: v.Arch, Name: info.Info.OperatingSystem}, nil
+	e.Host = host
+	return e, nil
 }
 
 // knownSockets are where the usual products listen. testcontainers-go v0.45.0 knows neither OrbStack's, Colima's nor Rancher
