@@ -100,7 +100,7 @@ func (c *Container) Remove(ctx context.Context) error {
 // it kills the container, each of which takes longer than that. Where it cannot be taken off, as when it never was on n, one goes
 // after the other.
 func (c *Container) RemoveWith(ctx context.Context, n *Network) error {
-	if c == nil || c.Container == nil || n == nil || n.disconnect(ctx, c.GetContainerID()) != nil {
+	if c == nil || c.Container == nil || n == nil || n.ID == "" || n.disconnect(ctx, c.GetContainerID()) != nil {
 		return errors.Join(c.Remove(ctx), n.Remove(ctx))
 	}
 	removal := make(chan error, 1)

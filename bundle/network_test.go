@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/moby/client"
@@ -264,4 +265,70 @@ func networksOf(t *testing.T, slug string) []string {
 		names = append(names, n.Name)
 	}
 	return names
+}
+
+// A plan is what is made, unless somebody else's network was faster; and none is made of what is taken or planned.
+func TestPlannedNetwork(t *testing.T) {
+	t.Parallel()
+	engine(t)
+	pool := netip.MustParsePrefix("10.79.8.0/23") // two subnets, of this test's own
+	lower, upper := netip.MustParsePrefix("10.79.8.0/24"), netip.MustParsePrefix("10.79.9.0/24")
+	plan := func(avoid ...netip.Prefix) (*Network, error) {
+		return PlanNetwork(t.Context(), NetworkOptions{Name: "bottle-" + strings.ToLower(rand.Text()[:10]), Pool: pool, Avoid: avoid})
+	}
+	first, err := plan(upper)
+	if err != nil || first.Subnet != lower || first.Gateway != first.Host(1) || first.ID != "" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	t.Cleanup(func() { remove(t, "network", first.Remove) })
+	rival, err := plan(upper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rival.Remove(t.Context()); err != nil {
+		t.Errorf("removing what was never made: %v", err)
+	}
+	if err := first.Create(t.Context()); err != nil || first.ID == "" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if err := rival.Create(t.Context()); !errors.Is(err, ErrSubnetLost) || rival.ID != "" {
+		t.Errorf("a second network on the subnet: %+v, %v", rival, err)
+	}
+	if n, err := plan(); err != nil || n.Subnet != upper {
+		t.Errorf("beside a network: %+v, %v", n, err)
+	}
+	if n, err := plan(upper); !errors.Is(err, ErrSubnetTaken) {
+		t.Errorf("beside a network and a plan: %+v, %v", n, err)
+	}
+	if err := first.Create(t.Context()); !errdefs.IsAlreadyExists(err) {
+		t.Errorf("made twice: %v", err)
+	}
+}
+
+// A container may be there before its network, and comes up on it.
+func TestCreateBeforeItsNetwork(t *testing.T) {
+	t.Parallel()
+	img := defaultImage(t)
+	n, err := PlanNetwork(t.Context(), NetworkOptions{Name: "bottle-" + strings.ToLower(rand.Text()[:10]), Pool: testPool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, "network", n.Remove) })
+	c, err := Create(t.Context(), img, WithNetwork(n, n.Host(2)), WithCanary(7001))
+	t.Cleanup(func() { remove(t, "container", c.Remove) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Up(t.Context()); err == nil || !strings.Contains(err.Error(), n.Name) {
+		t.Errorf("up without its network: %v", err)
+	}
+	if err := n.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CanarySightings(t.Context()); err != nil || c.Addr() != n.Host(2) {
+		t.Errorf("at %s: %v", c.Addr(), err)
+	}
 }

@@ -43,6 +43,16 @@ type Container struct {
 // is proven up: PID 1 had each answer its own echo, what they listen on is as set, and those open to the network answered
 // from the container's address. A container may come with the error; Remove it either way.
 func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
+	c, err := Create(ctx, img, opts...)
+	if err == nil {
+		err = c.Up(ctx)
+	}
+	return c, err
+}
+
+// Create is Run up to the container's start, which Up is. The network may be a planned one, that has to be made before Up only; an
+// engine that wants it sooner refuses. A container may come with the error; Remove it either way.
+func Create(ctx context.Context, img string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
 	s, err := newSettings(opts)
 	if err != nil {
 		return nil, fmt.Errorf("run bundle: %w", err)
@@ -53,20 +63,25 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	ctr, err := toItsEnd(ctx, func(ctx context.Context) (*testcontainers.DockerContainer, error) {
 		return testcontainers.Run(ctx, img, append(append(s.customizers(), opts...), testcontainers.WithNoStart())...)
 	})
+	if err != nil {
+		err = fmt.Errorf("run bundle: %w", err)
+	}
 	if ctr == nil {
-		return nil, fmt.Errorf("run bundle: %w", err)
+		return nil, err
 	}
-	c := &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}
-	if err == nil {
-		err = c.Start(ctx)
-	}
+	return &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}, err
+}
+
+// Up starts a created bundle, once, and returns when it is proven up, as Run does.
+func (c *Container) Up(ctx context.Context) error {
+	err := c.Start(ctx)
 	if err == nil {
 		err = c.verify(ctx)
 	}
 	if err != nil {
-		return c, fmt.Errorf("run bundle: %w%s", err, c.tail(ctx))
+		return fmt.Errorf("run bundle: %w%s", err, c.tail(ctx))
 	}
-	return c, nil
+	return nil
 }
 
 // customizers are the module's own, before the user's.
@@ -86,14 +101,20 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 		return out
 	}
 	return append(out,
-		tcnetwork.WithNetworkName([]string{"bundle"}, s.network.Name),
+		tcnetwork.WithNetworkName([]string{alias}, s.network.Name),
 		testcontainers.WithEndpointSettingsModifier(func(m map[string]*network.EndpointSettings) {
-			// testcontainers leaves the map empty where it does not find the network; verify notices.
-			if ep := m[s.network.Name]; ep != nil {
-				ep.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: s.addr}
+			// testcontainers leaves the map empty where it does not find the network, for the engine to take its default bridge.
+			ep := m[s.network.Name]
+			if ep == nil {
+				ep = &network.EndpointSettings{Aliases: []string{alias}}
+				m[s.network.Name] = ep
 			}
+			ep.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: s.addr}
 		}))
 }
+
+// alias is the bundle's name on its network.
+const alias = "bundle"
 
 // harden takes from the container what its daemons do not need. The bundle holds credentials; a guest that breaks into a
 // daemon should find nothing to stand on.
@@ -114,8 +135,7 @@ func (c *Container) verify(ctx context.Context) error {
 	return c.prove(ctx)
 }
 
-// place checks that the container is where it was put: on an engine that does not find the network, testcontainers starts it
-// on the default bridge without a word.
+// place checks that the container is where it was put: testcontainers has started some on the default bridge without a word.
 func (c *Container) place(ctx context.Context) error {
 	in, err := c.Inspect(ctx)
 	if err != nil {

@@ -266,9 +266,9 @@ func TestRunDoesNotTakeItsWord(t *testing.T) {
 		says string
 	}{
 		"on another network": {
-			// testcontainers does not find it and starts the container on the default bridge.
+			// testcontainers does not find it either, and would leave the engine to take its default bridge.
 			[]testcontainers.ContainerCustomizer{WithNetwork(&Network{Name: "bottle-nosuch", Subnet: n.Subnet, Gateway: n.Gateway}, n.Host(9))},
-			"the container is not on bottle-nosuch",
+			"network bottle-nosuch not found",
 		},
 		"egress open behind our back": {
 			[]testcontainers.ContainerCustomizer{WithNetwork(n, n.Host(3)), WithDaemons("egress"), env("BOTTLE_EGRESS_LISTEN", "0.0.0.0:9099")},

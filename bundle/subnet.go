@@ -1,12 +1,15 @@
 package bundle
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/moby/moby/client"
 )
 
 const (
@@ -119,4 +122,24 @@ func hostPrefixes() ([]occupied, error) {
 	}
 	routes, err := hostRoutes()
 	return append(out, routes...), err
+}
+
+// everyPrefix is hostPrefixes and the subnets of the engine's networks, which are somewhere else's where the engine is.
+func everyPrefix(ctx context.Context, cli *client.Client) ([]occupied, error) {
+	all, err := hostPrefixes()
+	if err != nil {
+		return nil, err
+	}
+	networks, err := cli.NetworkList(ctx, client.NetworkListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range networks.Items {
+		for _, c := range n.IPAM.Config {
+			if c.Subnet.IsValid() {
+				all = append(all, occupied{c.Subnet.Masked(), "network " + n.Name})
+			}
+		}
+	}
+	return all, nil
 }
