@@ -33,16 +33,12 @@ func (s *containerSidecar) prepare(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	s.engine.Configure()
-	if s.image = s.cfg.BundleImage; s.image != "" {
-		return nil
-	}
-	s.image, err = bundle.Image(ctx, s.engine)
-	return err
+	return nil
 }
 
-func (s *containerSidecar) createNetwork(ctx context.Context, slug string, labels map[string]string) (netip.Prefix, error) {
+func (s *containerSidecar) planNetwork(ctx context.Context, slug string, labels map[string]string, taken []netip.Prefix) (netip.Prefix, error) {
 	s.slug = slug
-	n, err := bundle.NewNetwork(ctx, bundle.NetworkOptions{Name: resourceName(slug), Labels: labels})
+	n, err := bundle.PlanNetwork(ctx, bundle.NetworkOptions{Name: resourceName(slug), Labels: labels, Avoid: taken})
 	if err != nil {
 		return netip.Prefix{}, err
 	}
@@ -50,14 +46,40 @@ func (s *containerSidecar) createNetwork(ctx context.Context, slug string, label
 	return n.Subnet, nil
 }
 
+func (s *containerSidecar) createNetwork(ctx context.Context) error { return s.net.Create(ctx) }
+
 func (s *containerSidecar) removeNetwork(ctx context.Context) error {
-	if s.net != nil {
+	if s.net != nil && s.net.ID != "" {
 		return s.net.Remove(ctx)
 	}
 	return bundle.RemoveNetworks(ctx, s.slug) // of a creation that was cut off
 }
 
-func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
+// create has the image ready and makes the container. An engine that wants the network first refuses; start makes it then.
+func (s *containerSidecar) create(ctx context.Context, p Plan, labels map[string]string) (err error) {
+	if s.image = s.cfg.BundleImage; s.image == "" {
+		if s.image, err = bundle.Image(ctx, s.engine); err != nil {
+			return err
+		}
+	}
+	s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...)
+	if err != nil && s.ctr == nil && ctx.Err() == nil {
+		s.cfg.logf("the container will be created after its network: %v", err)
+		return nil
+	}
+	return err
+}
+
+func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) (err error) {
+	if s.ctr == nil {
+		if s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...); err != nil {
+			return err
+		}
+	}
+	return s.ctr.Up(ctx)
+}
+
+func (s *containerSidecar) options(p Plan, labels map[string]string) []testcontainers.ContainerCustomizer {
 	opts := []testcontainers.ContainerCustomizer{
 		bundle.WithName(p.Machine),
 		bundle.WithNetwork(s.net, p.Inside),
@@ -70,9 +92,7 @@ func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]
 	if p.Topology == Alias {
 		opts = append(opts, publish(p))
 	}
-	ctr, err := bundle.Run(ctx, s.image, append(opts, s.cfg.BundleOptions...)...)
-	s.ctr = ctr
-	return err
+	return append(opts, s.cfg.BundleOptions...)
 }
 
 // publish publishes the bundle's ports as the plan says.

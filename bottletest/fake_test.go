@@ -39,9 +39,13 @@ func (f *fakeSidecar) use(*guestEngine) {}
 
 func (f *fakeSidecar) prepare(context.Context) error { return f.call("prepare") }
 
-func (f *fakeSidecar) createNetwork(context.Context, string, map[string]string) (netip.Prefix, error) {
-	return netip.MustParsePrefix("10.77.5.0/24"), f.call("createNetwork")
+func (f *fakeSidecar) planNetwork(context.Context, string, map[string]string, []netip.Prefix) (netip.Prefix, error) {
+	return netip.MustParsePrefix("10.77.5.0/24"), f.call("planNetwork")
 }
+
+func (f *fakeSidecar) createNetwork(context.Context) error { return f.call("createNetwork") }
+
+func (f *fakeSidecar) create(context.Context, Plan, map[string]string) error { return f.call("create") }
 
 func (f *fakeSidecar) removeNetwork(context.Context) error { return f.call("removeNetwork") }
 

@@ -11,13 +11,17 @@ import (
 // A sidecar is what a launch needs of the side that runs the bundle: a container engine, or the guest's own with a second
 // machine. Every remove succeeds when there is nothing to remove, since it is pushed before its do.
 type sidecar interface {
-	// prepare finds the engine and has the image or the program ready.
+	// prepare finds the engine, or has the program ready.
 	prepare(ctx context.Context) error
 	// use tells it the guest's engine, once that is found.
 	use(e *guestEngine)
-	// createNetwork makes the bottle's network and says which subnet it got.
-	createNetwork(ctx context.Context, slug string, labels map[string]string) (netip.Prefix, error)
+	// planNetwork chooses the subnet of the bottle's network, none of those taken, and makes nothing. The others are for a side that
+	// has networks only.
+	planNetwork(ctx context.Context, slug string, labels map[string]string, taken []netip.Prefix) (netip.Prefix, error)
+	createNetwork(ctx context.Context) error
 	removeNetwork(ctx context.Context) error
+	// create does of start what needs no network that is made; it is called while that is being made.
+	create(ctx context.Context, p Plan, labels map[string]string) error
 	// start runs the bundle where the plan says and returns when its daemons answered.
 	start(ctx context.Context, p Plan, labels map[string]string) error
 	remove(ctx context.Context) error

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"bottle.internal/bundle"
 	"bottle.internal/internal/echo"
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/internal/owner"
@@ -55,7 +56,7 @@ type parts struct {
 }
 
 // run launches, and launches once more where the topology was left open and this host turned out not to reach the container.
-// This process knows it from then on.
+// This process knows it from then on. It also does where its subnet was lost to somebody else's network, a few times.
 func run(ctx context.Context, cfg Config, secret echo.Secret, with parts) (*Bottle, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -64,22 +65,37 @@ func run(ctx context.Context, cfg Config, secret echo.Secret, with parts) (*Bott
 	}
 	j := &journal{next: cfg.Logf}
 	cfg.Logf = j.logf
-	for {
+	for lost := 0; ; {
 		l := &launch{Bottle: &Bottle{cfg: cfg, secret: secret, journal: j, undo: new(undo)}, with: with}
 		err := l.up(ctx)
 		if err == nil {
 			return l.Bottle, nil
 		}
 		failed := l.abort(err)
-		if !errors.Is(err, errNoBridge) || failed.Leftover != nil || bridge.missed.Swap(true) {
+		switch {
+		case failed.Leftover != nil:
+			return nil, failed
+		case errors.Is(err, errNoBridge) && !bridge.missed.Swap(true):
+			cfg.logf("launching again with topology %q: %v", Alias, err)
+		case errors.Is(err, bundle.ErrSubnetLost) && lost < maxLost:
+			lost++
+			cfg.logf("launching again on another subnet: %v", err)
+		default:
 			return nil, failed
 		}
-		cfg.logf("launching again with topology %q: %v", Alias, err)
 	}
 }
 
-// up runs the steps. What the container engine and smolvm do is independent until the gate, so they do it side by side: the
-// container's start and the guest's boot are the two long waits of a launch.
+// maxLost is how often a launch may find its subnet gone to somebody else's network between its plan and its making.
+const maxLost = 3
+
+// another reports whether a launch that failed for this cause may be followed by another: it is no failure to keep or to explain.
+func another(cause error) bool {
+	return errors.Is(cause, errNoBridge) || errors.Is(cause, bundle.ErrSubnetLost)
+}
+
+// up runs the steps. What the container engine and smolvm do is independent until the gate once it is known at which addresses, so
+// they do it side by side: the container's start and the guest's boot are the two long waits of a launch.
 func (l *launch) up(ctx context.Context) error {
 	if err := l.readiness(ctx); err != nil {
 		return err
@@ -92,10 +108,10 @@ func (l *launch) up(ctx context.Context) error {
 			return err
 		}
 	}
-	left, right := l.undo.fork()
-	if err := l.locate(ctx, left); err != nil {
+	if err := l.locate(ctx); err != nil {
 		return err
 	}
+	left, right := l.undo.fork()
 	both, branch := errgroup.WithContext(ctx)
 	both.Go(func() error { return l.bundle(branch, left) })
 	both.Go(func() error { return l.guest(branch, right) })
@@ -122,7 +138,7 @@ func (l *launch) step(ctx context.Context, name string, do func(context.Context)
 	return nil
 }
 
-// readiness finds both engines and has every binary and image ready; it leaves nothing behind.
+// readiness finds both engines and has every binary and the guest's image ready; it leaves nothing behind.
 func (l *launch) readiness(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -135,7 +151,7 @@ func (l *launch) readiness(ctx context.Context) error {
 		}
 		return l.prepareImage(ctx)
 	})
-	group.Go(func() error { return l.step(ctx, "bundle image", l.prepareSide) })
+	group.Go(func() error { return l.step(ctx, "bundle engine", l.prepareSide) })
 	group.Go(func() error {
 		return l.step(ctx, "probe agent", func(ctx context.Context) (err error) {
 			if l.agent = l.cfg.Agent; l.agent == "" {
@@ -206,14 +222,24 @@ func (l *launch) openWorld() error {
 	return l.record.write()
 }
 
-// locate makes the bundle's network, if it has one, and plans.
-func (l *launch) locate(ctx context.Context, undo *undo) error {
+// locate settles where the bundle will be, and plans. What other launches have planned is taken although it may not be made yet, so
+// a subnet is in the record before any other launch chooses its own.
+func (l *launch) locate(ctx context.Context) error {
 	at := Location{Topology: l.topology, Runtime: l.runtime, Alias: l.record.Alias.Addr, Ports: l.record.Alias.Ports, Shared: l.record.Alias.Shared}
-	if l.runtime == Container {
-		if err := l.network(ctx, undo, &at); err != nil {
-			return err
-		}
+	if l.runtime != Container {
+		return l.planAt(at)
 	}
+	return l.step(ctx, "subnet", func(ctx context.Context) error {
+		return withAllocationLock(ctx, func() (err error) {
+			if at.Subnet, err = l.side.planNetwork(ctx, l.record.Slug, l.labels, plannedSubnets()); err != nil {
+				return err
+			}
+			return l.planAt(at)
+		})
+	})
+}
+
+func (l *launch) planAt(at Location) error {
 	l.plan = NewPlan(l.cfg, l.record.Slug, at, l.engine.version)
 	l.plan.ImageDigest, l.plan.ImageRoad = l.image.Digest, l.image.Road
 	l.plan.Exposed = l.plan.exposedText()
@@ -222,21 +248,21 @@ func (l *launch) locate(ctx context.Context, undo *undo) error {
 	return l.record.write()
 }
 
-func (l *launch) network(ctx context.Context, undo *undo, at *Location) error {
-	return l.step(ctx, "network", func(ctx context.Context) error {
-		undo.push("network", l.side.removeNetwork)
-		return withAllocationLock(ctx, func() (err error) {
-			at.Subnet, err = l.side.createNetwork(ctx, l.record.Slug, l.labels)
-			return err
-		})
-	})
-}
-
+// bundle has the engine make the network and the container side by side: the container has no use for the network before it starts.
 func (l *launch) bundle(ctx context.Context, undo *undo) error {
-	return l.step(ctx, "bundle", func(ctx context.Context) error {
-		undo.push("bundle", l.side.remove)
-		return l.side.start(ctx, l.plan, l.labels)
+	both, branch := errgroup.WithContext(ctx)
+	if l.runtime == Container {
+		undo.push("network", l.side.removeNetwork)
+		both.Go(func() error { return l.step(branch, "network", l.side.createNetwork) })
+	}
+	undo.push("bundle", l.side.remove)
+	both.Go(func() error {
+		return l.step(branch, "bundle create", func(ctx context.Context) error { return l.side.create(ctx, l.plan, l.labels) })
 	})
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	return l.step(ctx, "bundle", func(ctx context.Context) error { return l.side.start(ctx, l.plan, l.labels) })
 }
 
 // abort undoes what the launch did and says so in the error.
@@ -244,11 +270,10 @@ func (l *launch) abort(cause error) *LaunchError {
 	e := &LaunchError{Step: l.failed, Err: cause}
 	ctx, cancel := context.WithTimeout(context.Background(), teardownTimeout)
 	defer cancel()
-	again := errors.Is(cause, errNoBridge) // no failure to keep or to explain
-	if !again {
+	if !another(cause) {
 		l.saveArtifacts(ctx)
 	}
-	if l.cfg.Keep && !again {
+	if l.cfg.Keep && !another(cause) {
 		e.Leftover = errors.New("Config.Keep is set")
 		return e
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"bottle.internal/bundle"
 	"bottle.internal/internal/echo"
 	"bottle.internal/smolvm/smolvmtest"
 )
@@ -53,7 +54,8 @@ func TestLaunchInOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"create", "start", "exec", "exec", "cp"}, verbs); diff != "" {
 		t.Errorf("the guest's side: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"prepare", "createNetwork", "start", "canary"}, side.calls); diff != "" {
+	slices.Sort(side.calls[2:min(4, len(side.calls))]) // side by side
+	if diff := cmp.Diff([]string{"prepare", "planNetwork", "create", "createNetwork", "start", "canary"}, side.calls); diff != "" {
 		t.Errorf("the container's side: %s", diff)
 	}
 	if all, err := records(); err != nil || len(all) != 1 || all[0].Slug != b.Plan().Slug {
@@ -85,8 +87,10 @@ func TestEveryFailedStepIsUndone(t *testing.T) {
 		undone       []string // in order; of the branch that failed
 		all          bool     // nothing else may have been undone
 	}{
-		"no engine":      {"", "prepare", "bundle image", nil, true},
-		"no network":     {"", "createNetwork", "network", []string{"network", "record"}, true},
+		"no engine":      {"", "prepare", "bundle engine", nil, true},
+		"no subnet":      {"", "planNetwork", "subnet", []string{"record"}, true},
+		"no network":     {"", "createNetwork", "network", append(container, "record"), false},
+		"no container":   {"", "create", "bundle create", append(container, "record"), false},
 		"no bundle":      {"", "start", "bundle", append(container, "record"), false},
 		"machine create": {"create", "", "machine create", []string{"machine delete", "record"}, false},
 		"machine start":  {"start", "", "machine start", append(guest, "record"), false},
@@ -113,6 +117,26 @@ func TestEveryFailedStepIsUndone(t *testing.T) {
 				t.Errorf("a record is left: %v, %v", all, err)
 			}
 		})
+	}
+}
+
+// TestLostSubnet launches again where somebody else's network was faster, and gives up where that does not end.
+func TestLostSubnet(t *testing.T) {
+	secret := echo.NewSecret()
+	lost := func() *fakeSidecar { return &fakeSidecar{failAt: "createNetwork", err: bundle.ErrSubnetLost} }
+	first := lost()
+	b, asked, err := autoLaunch(t, secret, first, &fakeSidecar{at: newFakeCanary(t, secret)})
+	if err != nil || len(asked) != 2 || b.Plan().Topology != Bridge {
+		t.Fatalf("%v, %v", asked, err)
+	}
+	for _, call := range []string{"remove", "removeNetwork"} {
+		if !slices.Contains(first.calls, call) {
+			t.Errorf("the first launch is not undone: %q", first.calls)
+		}
+	}
+	_, asked, err = autoLaunch(t, secret, lost(), lost(), lost(), lost())
+	if failed := (*LaunchError)(nil); !errors.As(err, &failed) || failed.Step != "network" || len(asked) != maxLost+1 {
+		t.Errorf("%v, %v", asked, err)
 	}
 }
 

@@ -76,12 +76,16 @@ func (s *machineSidecar) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// createNetwork makes none: the machine's is smolvm's own.
-func (s *machineSidecar) createNetwork(context.Context, string, map[string]string) (netip.Prefix, error) {
+// planNetwork plans none, and none is made: the machine's is smolvm's own.
+func (s *machineSidecar) planNetwork(context.Context, string, map[string]string, []netip.Prefix) (netip.Prefix, error) {
 	return netip.Prefix{}, nil
 }
 
+func (s *machineSidecar) createNetwork(context.Context) error { return nil }
+
 func (s *machineSidecar) removeNetwork(context.Context) error { return nil }
+
+func (s *machineSidecar) create(context.Context, Plan, map[string]string) error { return nil }
 
 func (s *machineSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
 	s.name = bundleMachine(p.Machine)

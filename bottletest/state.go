@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,19 @@ func withAllocationLock(ctx context.Context, do func() error) error {
 	}
 	defer func() { _ = lock.Unlock() }()
 	return do()
+}
+
+// plannedSubnets are those of every bottle that any process of this user has planned and not ended. A record that cannot be read is
+// left out: the engine refuses a subnet that is in use.
+func plannedSubnets() []netip.Prefix {
+	all, _ := records()
+	var taken []netip.Prefix
+	for _, r := range all {
+		if r.Plan != nil && r.Plan.Subnet.IsValid() {
+			taken = append(taken, r.Plan.Subnet)
+		}
+	}
+	return taken
 }
 
 func (r record) path() (string, error) {
