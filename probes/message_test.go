@@ -119,6 +119,18 @@ func TestNoPartOfANonceIsOne(t *testing.T) {
 	}
 }
 
+// More digits than a nonce has are none, however many of them have come.
+func TestTheBeginningOfMoreIsNoNonce(t *testing.T) {
+	more := string(echo.NewNonce()) + "0"
+	for _, text := range []string{"GET " + echo.Path + more + " HTTP/1.0\r\n\r\n", "BOTTLE " + more + "\n", "GET /" + more + " HTTP/1.0\r\nHost: " + more + "\r\n\r\n"} {
+		for i := range text {
+			if m := readStream([]byte(text[:i]), false); m.nonce != "" {
+				t.Errorf("after %q: %q", text[:i], m.nonce)
+			}
+		}
+	}
+}
+
 // Whoever sends half a message and waits was there.
 func TestCanarySeesUnfinishedMessages(t *testing.T) {
 	for name, cut := range map[string]func([]byte) []byte{
