@@ -48,8 +48,9 @@ func All() []Probe {
 }
 
 // Lookup finds a probe by its id. The error, ErrUnknownProbe, names those that were perhaps meant.
-func Lookup(id string) (Probe, error) {
-	all := All()
+func Lookup(id string) (Probe, error) { return lookup(All(), id) }
+
+func lookup(all []Probe, id string) (Probe, error) {
 	for _, p := range all {
 		if p.ID == id {
 			return p, nil
@@ -60,15 +61,16 @@ func Lookup(id string) (Probe, error) {
 
 // Select finds probes by ids and by patterns such as "net.tcp.*", in which "*" and "?" match dots too. None given is all. Each
 // probe comes once, in the catalogue's order. An id or pattern that matches nothing is ErrUnknownProbe.
-func Select(patterns ...string) ([]Probe, error) {
-	all := All()
+func Select(patterns ...string) ([]Probe, error) { return choose(All(), patterns) }
+
+func choose(all []Probe, patterns []string) ([]Probe, error) {
 	if len(patterns) == 0 {
 		return all, nil
 	}
 	wanted := make(map[string]bool)
 	for _, pattern := range patterns {
 		if !isPattern(pattern) {
-			p, err := Lookup(pattern)
+			p, err := lookup(all, pattern)
 			if err != nil {
 				return nil, err
 			}

@@ -42,6 +42,15 @@ func TestCatalogueIsWhole(t *testing.T) {
 	}
 }
 
+// fixture is a catalogue for tests of how probes are chosen, whatever the real one holds.
+func fixture() []Probe {
+	var all []Probe
+	for _, id := range []string{"net.tcp.allowed.v4", "net.tcp.loopback.v4", "net.tcp.loopback.v6", "net.tcp.testnet.v4", "proxy.admin-surface"} {
+		all = append(all, Probe{ID: id})
+	}
+	return all
+}
+
 func TestSelect(t *testing.T) {
 	const (
 		allowed = "net.tcp.allowed.v4"
@@ -62,7 +71,7 @@ func TestSelect(t *testing.T) {
 		{[]string{"*.v?"}, []string{allowed, four, six, testnet}},
 		{[]string{"net.tcp.loopback.v[46]"}, []string{four, six}},
 	} {
-		found, err := Select(c.patterns...)
+		found, err := choose(fixture(), c.patterns)
 		if err != nil {
 			t.Errorf("%q: %v", c.patterns, err)
 		}
@@ -87,13 +96,15 @@ func TestUnknownProbe(t *testing.T) {
 		"":                   "",
 		"something else":     "",
 	} {
-		_, err := Select(four(), pattern)
+		_, err := choose(fixture(), []string{four(), pattern})
 		if !errors.Is(err, ErrUnknownProbe) || !strings.Contains(err.Error(), near) {
 			t.Errorf("%q: %v; want %q named", pattern, err, near)
 		}
 	}
-	if _, err := Lookup("net.tcp.testnet.v4"); err != nil {
-		t.Error(err)
+	for _, p := range All() {
+		if found, err := Lookup(p.ID); err != nil || found.What != p.What {
+			t.Errorf("%q: %v, %v", p.ID, found, err)
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func TestRunForgetsALiar(t *testing.T) {
 func TestRunAbsences(t *testing.T) {
 	s := site(t, VirtioNet)
 	s.Closed, s.HostLoopback = nil, nil
-	rep, err := Run(t.Context(), s, quick)
+	rep, err := Run(t.Context(), s, quick, allowedID, "net.tcp.loopback.v?", testnetID, "proxy.admin-surfac?")
 	if err != nil {
 		t.Fatal(err)
 	}
