@@ -25,7 +25,7 @@ func (w Waiver) String() string {
 }
 
 // Leaked reports whether the attempt alone makes a leak of a denial, as the judge sees it: the target saw the nonce, or what only
-// the target knows came back.
+// the target knows came back, or something that the guest must not have.
 func (a Attempt) Leaked() bool {
-	return len(a.Sightings) > 0 || a.Proved && len(a.Elsewhere) == 0
+	return len(a.Sightings) > 0 || a.Shown != "" || a.Proved && len(a.Elsewhere) == 0
 }

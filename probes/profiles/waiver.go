@@ -29,9 +29,13 @@ func within(have, expected probes.Observation) bool {
 // effect is what an attempt that leaked comes to. The evidence of both sides goes before the word that was found for it.
 func effect(a probes.Attempt) probes.Observation {
 	switch {
-	case a.Proved, a.Reply != "" && len(a.Sightings) > 0:
+	case a.Proved:
 		return probes.Reachable
-	case within(a.Observation, probes.Reachable), within(a.Observation, probes.Writable):
+	case within(a.Observation, probes.Writable):
+		return a.Observation
+	case a.Shown != "", a.Reply != "" && len(a.Sightings) > 0: // something came back, by whatever name
+		return probes.Reachable
+	case within(a.Observation, probes.Reachable):
 		return a.Observation
 	case len(a.Sightings) > 0:
 		return probes.OneWay
