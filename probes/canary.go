@@ -31,14 +31,8 @@ const (
 // HTTPS. Network tells which in a sighting: "tcp" for an echo, else "tls", "http" or "dns". DNS is answered with the proof in TXT,
 // everything else as an echo is.
 type Canary struct {
-	name   string
-	addr   netip.AddrPort
-	secret echo.Secret
-	ledger ledger
-
-	listener net.Listener
-	visits   sync.WaitGroup
-	stop     context.CancelFunc
+	streamCanary
+	addr netip.AddrPort
 }
 
 // NewCanary brings up a canary at addr, whose port may be 0 for any. listen is net.Listen if nil. It must be closed.
@@ -59,54 +53,71 @@ func NewCanary(name string, addr netip.AddrPort, listen func(network, address st
 		_ = l.Close()
 		return nil, fmt.Errorf("probes: a canary at %q: the listener is at %q", addr, l.Addr())
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	c := &Canary{name: name, addr: bound, secret: echo.NewSecret(), listener: l, stop: stop}
-	c.visits.Go(func() { c.accept(ctx) })
+	c := &Canary{addr: bound}
+	c.serve(name, "tcp", l)
 	return c, nil
 }
 
 // Addr is where the canary listens.
 func (c *Canary) Addr() netip.AddrPort { return c.addr }
 
-// Secret is what the canary's proofs are made with.
-func (c *Canary) Secret() echo.Secret { return c.secret }
-
-// Sightings are the nonces that arrived, those of Alive among them. An error means that the log is not complete.
-func (c *Canary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
-	return c.ledger.sightings(ctx)
-}
-
-// Strangers are the connections since then that brought no nonce.
-func (c *Canary) Strangers(since time.Time) []Stranger { return c.ledger.strangers(c.addr, since) }
-
-// Alive dials the canary from its own position with a fresh nonce and checks the proof.
-func (c *Canary) Alive(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, aliveLimit)
-	defer cancel()
-	return knock(ctx, "tcp", c.addr.String(), nil, c.secret)
-}
-
 // Target is the canary as a probe dials it.
 func (c *Canary) Target() Target {
 	return Target{Name: c.name, Addr: c.addr, Secret: c.secret, Alive: c.Alive, Sightings: c.Sightings}
 }
 
+// A streamCanary is what canaries have in common that listen for streams.
+type streamCanary struct {
+	name, network string
+	secret        echo.Secret
+	ledger        ledger
+
+	listener net.Listener
+	visits   sync.WaitGroup
+	stop     context.CancelFunc
+}
+
+// serve begins to answer whoever comes to l. It is called once, before anything else.
+func (c *streamCanary) serve(name, network string, l net.Listener) {
+	ctx, stop := context.WithCancel(context.Background())
+	c.name, c.network, c.secret, c.listener, c.stop = name, network, echo.NewSecret(), l, stop
+	c.visits.Go(func() { c.accept(ctx) })
+}
+
+// Secret is what the canary's proofs are made with.
+func (c *streamCanary) Secret() echo.Secret { return c.secret }
+
+// Sightings are the nonces that arrived, those of Alive among them. An error means that the log is not complete.
+func (c *streamCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
+	return c.ledger.sightings(ctx)
+}
+
+// Strangers are the connections since then that brought no nonce.
+func (c *streamCanary) Strangers(since time.Time) []Stranger { return c.ledger.strangers("", since) }
+
+// Alive dials the canary from its own position with a fresh nonce and checks the proof.
+func (c *streamCanary) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveLimit)
+	defer cancel()
+	return knock(ctx, c.network, c.listener.Addr().String(), nil, c.secret)
+}
+
 // Close stops listening and ends every connection. It may be called twice.
-func (c *Canary) Close() error {
+func (c *streamCanary) Close() error {
 	c.stop()
 	_ = c.listener.Close()
 	c.visits.Wait()
 	return nil
 }
 
-func (c *Canary) accept(ctx context.Context) {
+func (c *streamCanary) accept(ctx context.Context) {
 	tokens := make(chan struct{}, maxVisits)
 	for {
 		conn, err := c.listener.Accept()
 		if err != nil {
 			return
 		}
-		v := c.ledger.enter(c.name, "tcp", conn.RemoteAddr().String(), conn.LocalAddr().String())
+		v := c.ledger.enter(c.name, c.network, conn.RemoteAddr().String(), conn.LocalAddr().String())
 		tokens <- struct{}{}
 		c.visits.Go(func() {
 			defer func() { <-tokens }()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,18 @@ func TestCanaryLogsStrangers(t *testing.T) {
 	}
 	if got := sightings(t, c); len(got) != 0 {
 		t.Errorf("sightings %+v", got)
+	}
+}
+
+// Who came to a wildcard came to one address of the host's, and to the canary all the same.
+func TestCanaryAtTheWildcard(t *testing.T) {
+	c := newCanary(t, "host", netip.MustParseAddrPort("0.0.0.0:0"))
+	if err := c.Alive(t.Context()); err != nil {
+		t.Error(err)
+	}
+	say(t, "tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), c.Addr().Port()).String(), []byte("HELO\n"))
+	if got := c.Strangers(time.Time{}); len(got) != 1 || !strings.HasPrefix(got[0].Local, "127.0.0.2:") {
+		t.Errorf("strangers %+v", got)
 	}
 }
 

@@ -3,7 +3,6 @@ package probes
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -56,11 +55,14 @@ func (v *visit) saw(n echo.Nonce) {
 	v.Nonce = n
 }
 
-// sawAs is saw for a message of the given form.
+// sawAs is saw for a message of the given form, which says more than what it came over if it is no echo.
 func (v *visit) sawAs(form string, n echo.Nonce) {
 	v.ledger.mu.Lock()
 	defer v.ledger.mu.Unlock()
-	v.Network, v.Nonce = form, n
+	v.Nonce = n
+	if form != echoForm {
+		v.Network = form
+	}
 }
 
 func (l *ledger) sightings(context.Context) ([]echo.Sighting, error) {
@@ -78,13 +80,13 @@ func (l *ledger) sightings(context.Context) ([]echo.Sighting, error) {
 	return all, nil
 }
 
-// strangers are the connections to addr since then that brought no nonce.
-func (l *ledger) strangers(addr netip.AddrPort, since time.Time) []Stranger {
+// strangers are the connections to local since then that brought no nonce; "" is to anywhere.
+func (l *ledger) strangers(local string, since time.Time) []Stranger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []Stranger
 	for _, v := range l.visits {
-		if v.Nonce == "" && v.Local == addr.String() && !v.Time.Before(since) {
+		if v.Nonce == "" && (local == "" || v.Local == local) && !v.Time.Before(since) {
 			all = append(all, Stranger{Peer: v.Peer, Local: v.Local, Time: v.Time})
 		}
 	}

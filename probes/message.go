@@ -9,11 +9,14 @@ import (
 
 // A message is what a canary understood of a datagram, or of the beginning of a stream.
 type message struct {
-	form  string     // what a sighting of it is logged as: "tcp" or "udp" for an echo, "tls", "dns", "http", "quic"
+	form  string     // echoForm, "tls", "dns", "http" or "quic"; "" is none of them
 	nonce echo.Nonce // "" for none so far
 	whole bool       // nothing more is needed to answer
 	query query      // of a DNS message
 }
+
+// echoForm is the form of the kit's own protocol, which a sighting names by what it came over.
+const echoForm = "echo"
 
 // readStream understands the beginning of a stream, of which no more comes if last. A form is read as far as it has come: its
 // nonce is there before the whole of it is, but never a part of a nonce. What is no echo is tried as a TLS ClientHello, a DNS
@@ -21,7 +24,7 @@ type message struct {
 // as the length of a DNS message either is more than a canary reads.
 func readStream(b []byte, last bool) message {
 	if n, ok := echo.ParseRequest(b); ok {
-		m := message{form: "tcp", whole: last || bytes.HasSuffix(b, []byte("\n"))}
+		m := message{form: echoForm, whole: last || bytes.HasSuffix(b, []byte("\n"))}
 		if last || bytes.ContainsRune(b, '\n') {
 			m.nonce = n
 		}
@@ -54,7 +57,7 @@ func readDNSStream(b []byte) message {
 // readDatagram understands a datagram: an echo, a QUIC Initial or a DNS query.
 func readDatagram(b []byte) message {
 	if n, ok := echo.ParseRequest(b); ok {
-		return message{form: "udp", nonce: n, whole: true}
+		return message{form: echoForm, nonce: n, whole: true}
 	}
 	if n, ok := readQUIC(b); ok {
 		return message{form: "quic", nonce: n, whole: true}

@@ -26,7 +26,7 @@ func openers(n echo.Nonce) map[string]struct {
 	}
 	upper := strings.ToUpper(string(n))
 	return map[string]msg{
-		"echo":                    {"tcp", echo.Request(n)},
+		"echo":                    {echoForm, echo.Request(n)},
 		"ClientHello":             {"tls", clientHello(n)},
 		"ClientHello, ALPN":       {"tls", clientHello(n, "h2", "http/1.1")},
 		"ClientHello, in ALPN":    {"tls", clientHello("www", "x-"+string(n))},
@@ -88,7 +88,7 @@ func TestCanaryKnowsANonceInOtherProtocols(t *testing.T) {
 				}
 			}
 			all := sightings(t, c)
-			if len(all) != 1 || all[0].Nonce != n || all[0].Network != msg.form {
+			if len(all) != 1 || all[0].Nonce != n || all[0].Network != strings.Replace(msg.form, echoForm, "tcp", 1) {
 				t.Errorf("sightings %+v, want one of %q in %q", all, n, msg.form)
 			}
 			if got := c.Strangers(time.Time{}); len(got) != 0 {

@@ -74,7 +74,7 @@ func (c *UDPCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 }
 
 // Strangers are the datagrams since then that brought no nonce.
-func (c *UDPCanary) Strangers(since time.Time) []Stranger { return c.ledger.strangers(c.addr, since) }
+func (c *UDPCanary) Strangers(since time.Time) []Stranger { return c.ledger.strangers("", since) }
 
 // Alive sends the canary a fresh nonce from its own position and checks the proof.
 func (c *UDPCanary) Alive(ctx context.Context) error {

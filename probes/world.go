@@ -85,7 +85,7 @@ func (w *World) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 
 // Strangers are the flows to addr since then that brought no nonce.
 func (w *World) Strangers(addr netip.AddrPort, since time.Time) []Stranger {
-	return w.ledger.strangers(addr, since)
+	return w.ledger.strangers(addr.String(), since)
 }
 
 // aliveDestination is where Alive pretends to send to. It is an address for documentation, and not the one that is probed.
