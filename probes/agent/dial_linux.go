@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -14,21 +15,58 @@ import (
 // errBudget says that the budget ran out. It has no errno: nothing in the kernel failed.
 var errBudget = errors.New("agent: out of time")
 
-// dial makes one attempt, whose clock began at start, on a socket of its own.
-func dial(a Attempt, start time.Time) Result {
-	r := Result{ID: a.ID, Nonce: a.Nonce}
-	s := stream{deadline: start.Add(a.Budget())}
-	var err error
-	r.Stage, err = s.connect(a.Addr)
-	r.ConnectUS = time.Since(start).Microseconds()
-	if err == nil {
-		r.Stage, r.Reply, err = s.exchange(a.Nonce)
+// makers make the attempts of each network.
+var makers map[Network]func(Attempt, *Result, time.Time) error
+
+func init() {
+	makers = map[Network]func(Attempt, *Result, time.Time) error{
+		TCP4: dialStream, TCP6: dialStream, Unix: dialStream, VSOCK: dialVSOCK,
+		UDP4: sendDatagram, UDP6: sendDatagram, ICMP4: ping, ICMP6: ping,
+		Serve: serve, Look: look,
 	}
-	s.close()
+}
+
+// dial makes one attempt, whose clock began at start, on a socket of its own. The stage is at socket until the maker says more.
+func dial(a Attempt, start time.Time) Result {
+	r := Result{ID: a.ID, Nonce: a.Nonce, Stage: StageSocket}
+	make := makers[a.Network]
+	if a.Method == OwnNetNS {
+		make = dialApart
+	}
+	err := make(a, &r, start)
 	r.ElapsedUS = time.Since(start).Microseconds()
-	r.Errno = errnoOf(err)
+	r.ConnectUS = min(r.ConnectUS, r.ElapsedUS)
+	if err != nil {
+		r.Errno = errnoOf(err)
+	}
+	if len(r.Reply) > MaxReply {
+		r.Reply = r.Reply[:MaxReply]
+	}
 	r.Observation = Observe(a, r)
 	return r
+}
+
+// dialApart has a child make the attempt.
+func dialApart(a Attempt, r *Result, start time.Time) error {
+	theirs, err := apart(a, start)
+	if err == nil {
+		r.Stage, r.Errno, r.Reply, r.ConnectUS = theirs.Stage, theirs.Errno, theirs.Reply, theirs.ConnectUS
+	}
+	return err
+}
+
+// dialStream connects in the attempt's way and has its messages answered.
+func dialStream(a Attempt, r *Result, start time.Time) (err error) {
+	s := stream{deadline: start.Add(a.Budget())}
+	defer s.close()
+	messages := a.Messages()
+	r.Stage, err = s.connectBy(a, &messages)
+	r.ConnectUS = time.Since(start).Microseconds()
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	r.Stage, r.Reply, err = s.converse(messages)
+	return err
 }
 
 // errnoOf is the kernel's name for err, "" for none and for a budget that ran out.
@@ -57,26 +95,84 @@ func (s *stream) close() {
 	}
 }
 
-// connect dials addr. An interrupted connect is not taken up again but made anew: on tsi the late answer to the first would be
-// read as the answer to the second (libkrunfw 516ceece af_tsi.c).
-func (s *stream) connect(addr netip.AddrPort) (Stage, error) {
-	family, sa := sockaddr(addr)
-	for {
-		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+// converse sends the messages, each but the first only if the answer to the one before says HTTP 200, and returns the last answer.
+func (s *stream) converse(messages [][]byte) (Stage, []byte, error) {
+	for _, m := range messages[:len(messages)-1] {
+		if err := s.write(m); err != nil {
+			return StageWrite, nil, err
+		}
+		head, err := s.readHead()
+		if err != nil || !tunnelled(head) {
+			return StageRead, head, err
+		}
+	}
+	if err := s.write(messages[len(messages)-1]); err != nil {
+		return StageWrite, nil, err
+	}
+	reply, err := s.read()
+	if err != nil {
+		return StageRead, reply, err
+	}
+	return StageDone, reply, nil
+}
+
+// readHead reads up to the empty line that ends a head, a byte at a time: what follows is the far end's.
+func (s *stream) readHead() ([]byte, error) {
+	var head []byte
+	for one := make([]byte, 1); len(head) < echo.MaxReply; {
+		n, err := unix.Read(s.fd, one)
 		if err != nil {
+			if err := s.again(err, unix.POLLIN); err != nil {
+				return head, err
+			}
+			continue
+		}
+		if n == 0 {
+			return head, nil
+		}
+		if head = append(head, one[0]); bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+			return head, nil
+		}
+	}
+	return head, nil
+}
+
+func tunnelled(head []byte) bool {
+	_, rest, ok := bytes.Cut(head, []byte(" "))
+	return ok && bytes.HasPrefix(head, []byte("HTTP/1.")) && bytes.HasPrefix(rest, []byte("200")) && bytes.HasSuffix(head, []byte("\r\n\r\n"))
+}
+
+// connect dials sa. An interrupted connect is not taken up again but made anew: on tsi the late answer to the first would be
+// read as the answer to the second (libkrunfw 516ceece af_tsi.c).
+func (s *stream) connect(family, proto int, sa unix.Sockaddr) (Stage, error) {
+	for {
+		if err := s.socket(family, unix.SOCK_STREAM, proto); err != nil {
 			return StageSocket, err
 		}
-		s.fd, s.open = fd, true
-		err = unix.Connect(fd, sa)
+		err := s.reconnect(sa)
 		if errors.Is(err, unix.EINTR) && time.Now().Before(s.deadline) {
 			s.close()
 			continue
 		}
-		if errors.Is(err, unix.EINPROGRESS) {
-			err = s.connected()
-		}
 		return StageConnect, err
 	}
+}
+
+func (s *stream) socket(family, kind, proto int) error {
+	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
+	if err == nil {
+		s.fd, s.open = fd, true
+	}
+	return err
+}
+
+// reconnect connects the socket there is.
+func (s *stream) reconnect(sa unix.Sockaddr) error {
+	err := unix.Connect(s.fd, sa)
+	if errors.Is(err, unix.EINPROGRESS) {
+		return s.connected()
+	}
+	return err
 }
 
 // connected waits until a connect under way is decided.
@@ -101,18 +197,6 @@ func sockaddr(addr netip.AddrPort) (int, unix.Sockaddr) {
 	}
 	zone, _ := strconv.ParseUint(ip.Zone(), 10, 32) // "" is 0: none
 	return unix.AF_INET6, &unix.SockaddrInet6{Port: port, Addr: ip.As16(), ZoneId: uint32(zone)}
-}
-
-// exchange sends the nonce and reads until the answer is whole, the peer is done, or the budget is gone.
-func (s *stream) exchange(n echo.Nonce) (Stage, []byte, error) {
-	if err := s.write(echo.Request(n)); err != nil {
-		return StageWrite, nil, err
-	}
-	reply, err := s.read()
-	if err != nil {
-		return StageRead, reply, err
-	}
-	return StageDone, reply, nil
 }
 
 func (s *stream) write(b []byte) error {

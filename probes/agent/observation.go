@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"slices"
 
 	"bottle.internal/internal/echo"
 )
@@ -45,6 +46,8 @@ var byErrno = map[string]Observation{
 	"EHOSTDOWN":       Unreachable,
 	"EADDRNOTAVAIL":   Unreachable,
 	"ETIMEDOUT":       Filtered,
+	"ENOENT":          Absent, // a unix socket's path
+	"ENODEV":          Unsupported,
 	"EAFNOSUPPORT":    Unsupported,
 	"EPROTONOSUPPORT": Unsupported,
 	"ESOCKTNOSUPPORT": Unsupported,
@@ -69,6 +72,9 @@ func Observe(a Attempt, r Result) Observation {
 	if len(r.Reply) > 0 {
 		return observeForeign(a, r)
 	}
+	if a.Method != "" && slices.Contains(refusedMethods, r.Errno) {
+		return Unsupported
+	}
 	switch r.Stage {
 	case StageSocket, StageConnect:
 		return observeConnect(r)
@@ -80,6 +86,9 @@ func Observe(a Attempt, r Result) Observation {
 	}
 	return ProbeError
 }
+
+// refusedMethods are errnos by which a kernel says that it does not do a thing this way.
+var refusedMethods = []string{"EISCONN", "ENOTCONN", "EINVAL", "EOPNOTSUPP", "ENOTSUP", "EALREADY", "ENOSYS", "ENOENT", "EEXIST", "ENODEV"}
 
 // observeForeign reads an answer that is no echo. A ping that comes back as it was sent may have been answered by anybody on the
 // way, and an open vsock port has proved nothing yet.

@@ -57,7 +57,7 @@ func (s *Self) checkEcho(end time.Time) {
 	for {
 		s.EchoTries++
 		nonce := echo.NewNonce()
-		r := dial(Attempt{Addr: l.addr, Nonce: nonce, BudgetMS: int(time.Until(stop).Milliseconds()) + 1}, time.Now())
+		r := dial(Attempt{Network: TCP4, Addr: l.addr, Nonce: nonce, BudgetMS: int(time.Until(stop).Milliseconds()) + 1}, time.Now())
 		s.EchoUS = time.Since(start).Microseconds()
 		if r.Observation == Reachable {
 			s.Echo, s.EchoError = true, ""

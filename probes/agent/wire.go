@@ -45,6 +45,7 @@ type Request struct {
 	Run        echo.Nonce `json:"run"`         // returned in the response: a response of another run is refused
 	DeadlineMS int        `json:"deadline_ms"` // the agent has ended by then, whatever happened, counted from its start
 	Attempts   []Attempt  `json:"attempts"`
+	Apart      bool       `json:"apart,omitempty"` // the agent's own, for a child of its: no self-check
 }
 
 // A Response is what the agent answers: the self-check and one result per attempt.
