@@ -111,6 +111,8 @@ func accept(backend string, w wall, a Attempt) (reading, bool) {
 	}
 	r, ok := row[w][classOf(a.Network)][a.Observation]
 	switch {
+	case ok && a.Method != "" && a.Observation == Denied && a.Errno == "EPERM":
+		return reading{trick: true}, true // the guest's kernel keeps the guest from this way
 	case !ok, r.errno != "" && r.errno != a.Errno, r.fast > 0 && a.Elapsed() >= r.fast:
 		return reading{}, false
 	case r.refusal && !refusals.MatchString(a.Reply), r.trick && a.Method == "":

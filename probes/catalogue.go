@@ -42,7 +42,7 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 
 // All is the catalogue, ordered by id.
 func All() []Probe {
-	all := slices.Concat(tcpProbes, proxyProbes)
+	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

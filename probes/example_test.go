@@ -51,5 +51,5 @@ func ExampleSelect() {
 func ExampleLookup() {
 	_, err := probes.Lookup("net.tcp.lopback.v4")
 	fmt.Println(err)
-	// Output: probes: no such probe: "net.tcp.lopback.v4"; perhaps "net.tcp.loopback.v4" or "net.tcp.loopback.v6"
+	// Output: probes: no such probe: "net.tcp.lopback.v4"; perhaps "net.tcp.loopback.v4" or "net.tcp.loopback.v6" or "net.udp.loopback.v4"
 }

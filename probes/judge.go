@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"bottle.internal/probes/agent"
 )
 
 // A question is all that the judge may look at for one probe. It has no clock, no connection and no other probe.
@@ -112,7 +114,7 @@ func (q question) leaked(t trial) (ruling, bool) {
 		}
 	}
 	for _, a := range t.attempts {
-		if len(a.Elsewhere) > 0 {
+		if len(a.Elsewhere) > 0 && a.Method != agent.SameSocket {
 			return rule(Inconclusive, "%s: the nonce of round %d arrived at the allowed destination instead", t.target, a.Round), true
 		}
 	}

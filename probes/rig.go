@@ -16,15 +16,18 @@ const logLimit = time.Second
 
 // A rig is what stands on the host's side for one run: canaries, and the listeners of the site.
 type rig struct {
-	site     Site
-	opts     Options
-	started  time.Time
-	allowed  *post // nil if the site names none
-	closed   []*post
-	world    *post // nil if nothing stands in for the internet
-	canaries map[netip.AddrPort]*post
-	failures map[netip.AddrPort]error
-	undo     []func() error
+	site      Site
+	opts      Options
+	started   time.Time
+	allowed   *post // nil if the site names none
+	closed    []*post
+	world     *post // nil if nothing stands in for the internet
+	canaries  map[netip.AddrPort]*post
+	failures  map[netip.AddrPort]error
+	datagrams map[netip.AddrPort]*post
+
+	nearProxy, ownProxy *post // what is asked for through the sidecar's proxy
+	undo                []func() error
 }
 
 // A post is a listener that is watched during a run.
@@ -54,7 +57,7 @@ func notChecked(format string, args ...any) outcome {
 
 func newRig(site Site, opts Options) *rig {
 	r := &rig{site: site, opts: opts, started: time.Now(),
-		canaries: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error)}
+		canaries: make(map[netip.AddrPort]*post), datagrams: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error)}
 	if site.Allowed.Addr.IsValid() {
 		r.allowed = &post{Target: site.Allowed}
 	}
@@ -92,6 +95,21 @@ func (r *rig) canary(addr netip.AddrPort) (*post, error) {
 	r.undo = append(r.undo, c.Close)
 	p := &post{Target: c.Target(), strangersSince: func(_ netip.AddrPort, t time.Time) []Stranger { return c.Strangers(t) }}
 	r.canaries[addr] = p
+	return p, nil
+}
+
+// udpCanary is the datagram canary at addr, brought up when it is first asked for.
+func (r *rig) udpCanary(addr netip.AddrPort) (*post, error) {
+	if p, ok := r.datagrams[addr]; ok {
+		return p, nil
+	}
+	c, err := NewUDPCanary("host "+addr.Addr().String()+" udp", addr, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.undo = append(r.undo, c.Close)
+	p := &post{Target: c.Target(), strangersSince: func(_ netip.AddrPort, t time.Time) []Stranger { return c.Strangers(t) }}
+	r.datagrams[addr] = p
 	return p, nil
 }
 

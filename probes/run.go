@@ -239,7 +239,7 @@ func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
 		target: at.Name, wall: t.aim.wall, class: t.aim.class(), nobody: t.aim.nobody, absent: t.aim.absent,
 		before: at.before, after: at.after, log: at.log,
 		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, t.aim.shows, allowed),
-		flip: b.flip(t), denial: b.denial(t.aim),
+		flip: b.flip(t), denial: b.denial(t),
 	}
 	if t.aim.post == nil && t.aim.absent == "" {
 		tr.before, tr.after, tr.log = b.glance(), b.glance(), notChecked("the guest's word is all there is")

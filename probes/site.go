@@ -37,6 +37,8 @@ type Site struct {
 	HostLoopback []netip.Addr
 	// Closed are listeners that share an allowed address and must stay out of reach all the same.
 	Closed []Target
+	// Proxy is the sidecar's way out; nil means that it has none.
+	Proxy *Proxy
 	// Twin is the same sandbox without the policy: control C3. nil means that there is none.
 	Twin *Twin
 	// Denials reads what the enforcer logged since then; nil means that it keeps no such log.

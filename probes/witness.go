@@ -38,39 +38,41 @@ func readWitness(ctx context.Context, name string, read func(context.Context, ti
 }
 
 // denial joins a trial with the enforcer's log: on the nonce where a name carries it, else on address and port.
-func (b *batch) denial(a aim) outcome {
-	if a.wall == proxyWall {
-		return b.refusal(a)
+func (b *batch) denial(t *trialPlan) outcome {
+	if t.aim.wall == proxyWall {
+		return b.refusal(t)
 	}
 	if b.denials.missing != "" {
 		return notChecked("%s", b.denials.missing)
 	}
 	for _, d := range b.denials.entries {
-		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == a.addr {
+		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == t.aim.addr {
 			return held("%s has the denial: %s to %s", b.denials.name, d.Op, d.Dest)
 		}
 	}
-	return notChecked("%s has no denial of %s", b.denials.name, a.addr)
+	return notChecked("%s has no denial of %s", b.denials.name, t.aim.where())
 }
 
-// refusal joins a trial with the proxy's log: every attempt of it must be there, by its nonce or by what was asked for.
-func (b *batch) refusal(a aim) outcome {
+// refusal joins a trial with the proxy's log, by the nonce where what was asked for holds it, else by what was asked for.
+func (b *batch) refusal(t *trialPlan) outcome {
 	if b.refusals.missing != "" {
 		return notChecked("%s", b.refusals.missing)
 	}
-	for _, t := range b.plan.trials {
-		if t.aim.wall != proxyWall || t.aim.post != a.post || t.aim.also != a.also {
-			continue
-		}
-		for _, s := range t.shots {
-			for _, d := range b.refusals.entries {
-				if strings.Contains(d.Dest, string(s.Nonce)) || a.also.IsValid() && strings.Contains(d.Dest, a.also.String()) {
-					return held("%s has the refusal: %s %s, rule %s", b.refusals.name, d.Op, d.Dest, d.Rule)
-				}
-			}
+	for _, d := range b.refusals.entries {
+		if t.asked(d.Dest) {
+			return held("%s has the refusal: %s %s, rule %s", b.refusals.name, d.Op, plainText(d.Dest), d.Rule)
 		}
 	}
 	return notChecked("%s has no such refusal", b.refusals.name)
+}
+
+func (t *trialPlan) asked(dest string) bool {
+	for _, s := range t.shots {
+		if strings.Contains(dest, string(s.Nonce)) {
+			return true
+		}
+	}
+	return t.aim.also.IsValid() && dest == t.aim.also.String()
 }
 
 // stopper is who stopped a probe, by what the witnesses agree on.

@@ -1,0 +1,175 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"bottle.internal/probes/agent"
+)
+
+// A hostAddr is an address of this host and what it is there for.
+type hostAddr struct {
+	netip.Addr        // with a zone where it is link-local
+	Interface  string // its name
+	Bridge     bool   // the host's end of a network of containers or guests
+}
+
+// bridges are what interfaces of container and virtual machine networks are called.
+var bridges = []string{"docker", "br-", "virbr", "vmnet", "vmenet", "bridge", "cni", "podman", "lxc", "lima"}
+
+// hostAddrs are the addresses of this host that are up, loopback left out. The order is the host's.
+func hostAddrs() []hostAddr {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var all []hostAddr
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			ip := p.Addr()
+			if ip.Is6() && ip.IsLinkLocalUnicast() {
+				ip = ip.WithZone(i.Name)
+			}
+			all = append(all, hostAddr{ip, i.Name, isBridge(i.Name)})
+		}
+	}
+	return all
+}
+
+func isBridge(name string) bool {
+	for _, prefix := range bridges {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// A filter chooses among addresses of the host.
+type filter func(hostAddr) bool
+
+func isLAN(a hostAddr) bool {
+	return a.Is4() && !a.Bridge && !a.IsLinkLocalUnicast()
+}
+
+func isBridge4(a hostAddr) bool { return a.Is4() && a.Bridge }
+
+func isGlobal6(a hostAddr) bool { return a.Is6() && !a.IsLinkLocalUnicast() }
+
+func isLocal6(a hostAddr) bool { return a.Is6() && a.IsLinkLocalUnicast() }
+
+func isAny4(a hostAddr) bool { return isLAN(a) || isBridge4(a) }
+
+// hosts are the addresses of this host that a guest must not reach: those that f takes, without the allowed destination's, which
+// in topology alias is one of them, and without those that this sandbox says are allowed besides.
+func (r *rig) hosts(f filter) []netip.Addr {
+	var all []netip.Addr
+	for _, a := range hostAddrs() {
+		if f(a) && a.Addr.WithZone("") != r.site.Allowed.Addr.Addr() {
+			all = append(all, a.Addr)
+		}
+	}
+	return all
+}
+
+// maxHosts bounds how many addresses of a kind are tried: a host with a hundred bridges has the same wall before each.
+const maxHosts = 4
+
+// hostAims aims at a canary on each address of the host that f takes. shape, if not nil, edits each aim.
+func (r *rig) hostAims(what string, f filter, port uint16, shape func(*aim)) ([]aim, absence) {
+	hosts := r.hosts(f)
+	if len(hosts) == 0 {
+		return nil, absence{why: "this host has no " + what}
+	}
+	var aims []aim
+	for _, h := range hosts[:min(maxHosts, len(hosts))] {
+		aims = append(aims, r.hostAim(netip.AddrPortFrom(h, port), shape))
+	}
+	return aims, absence{}
+}
+
+// hostAim aims at a canary at addr, which is this host's; port 0 is any.
+func (r *rig) hostAim(addr netip.AddrPort, shape func(*aim)) aim {
+	a := aim{addr: addr, wall: policyWall}
+	if shape != nil {
+		shape(&a)
+	}
+	p, err := r.canaryFor(a.over(), addr)
+	if err != nil {
+		a.absent = err.Error()
+		if addr.Port() == 0 {
+			a.addr = netip.AddrPortFrom(addr.Addr(), discardPort)
+		}
+		return a
+	}
+	a.post = p
+	if a.addr.Port() == 0 {
+		a.addr = netip.AddrPortFrom(a.addr.Addr(), p.Addr.Port())
+	}
+	return a
+}
+
+// firstHost is one address of the host that a guest must not reach, for probes of ways round the wall: which one does not matter.
+func (r *rig) firstHost(shape func(*aim)) ([]aim, absence) {
+	aims, none := r.hostAims("IPv4 address beside its loopback and the allowed one", isAny4, 0, shape)
+	if none.why != "" {
+		return nil, none
+	}
+	return aims[:1], absence{}
+}
+
+// worldAims aims at addresses that are not this host's, with the world behind them.
+func (r *rig) worldAims(shape func(*aim), addrs ...string) ([]aim, absence) {
+	if r.world == nil && !r.opts.Online {
+		return nil, absence{why: "nothing stands in for the internet here, and public addresses are dialled with Online only"}
+	}
+	var aims []aim
+	for _, text := range addrs {
+		a := aim{addr: netip.MustParseAddrPort(text), wall: policyWall, post: r.world}
+		if r.world == nil {
+			a.absent = "it is no address of ours"
+		}
+		if shape != nil {
+			shape(&a)
+		}
+		aims = append(aims, a)
+	}
+	return aims, absence{}
+}
+
+// canaryFor is the canary of network's kind at addr, brought up when it is first asked for.
+func (r *rig) canaryFor(network agent.Network, addr netip.AddrPort) (*post, error) {
+	if c := classOf(network); c != datagrams {
+		return r.canary(addr)
+	}
+	return r.udpCanary(addr)
+}
+
+// noSuchAddress reports whether err says that this host does not have the address.
+func noSuchAddress(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+// bound aims at a canary on an address that the host may or may not be able to bind, such as one beside the allowed.
+func (r *rig) bound(addr netip.Addr, shape func(*aim)) (aim, error) {
+	a := r.hostAim(netip.AddrPortFrom(addr, 0), shape)
+	if a.absent != "" {
+		return a, fmt.Errorf("no canary at %s: %s", addr, a.absent)
+	}
+	return a, nil
+}
