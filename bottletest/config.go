@@ -71,6 +71,10 @@ type Config struct {
 	// broken on purpose names it. In topology bridge every port is in reach without it, and it changes nothing.
 	Publish []uint16
 
+	// Twin boots a second guest beside the first, from the same image on the same backend, with no policy: control C3 of every
+	// probe. It costs a guest's memory and, since both boot at once, little time.
+	Twin bool
+
 	// Agent is the path of the probe agent to copy into the guest. "" is the one of this module, built for the guest's platform.
 	Agent string
 	// Ungated hands the bottle out although its launch gate did not pass; Bottle.Gate tells. It is for broken bottles that a

@@ -111,10 +111,14 @@ func (l *launch) up(ctx context.Context) error {
 	if err := l.locate(ctx); err != nil {
 		return err
 	}
-	left, right := l.undo.fork()
+	left, guests := l.undo.fork()
+	right, aside := guests.fork()
 	both, branch := errgroup.WithContext(ctx)
 	both.Go(func() error { return l.bundle(branch, left) })
 	both.Go(func() error { return l.guest(branch, right) })
+	if l.cfg.Twin {
+		both.Go(func() error { return l.twin(branch, aside) })
+	}
 	if err := both.Wait(); err != nil {
 		return err
 	}
@@ -182,7 +186,7 @@ func (l *launch) claim(ctx context.Context) error {
 	slug := newSlug(l.cfg.prefix())
 	l.record = record{
 		Slug: slug, Owner: owner.Self(), Started: time.Now().UTC().Truncate(time.Second),
-		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime, Pack: l.image.Boot,
+		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime, Twin: l.cfg.Twin, Pack: l.image.Boot,
 	}
 
 	l.labels = map[string]string{

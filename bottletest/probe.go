@@ -89,6 +89,10 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		HostLoopback: hostLoopback(b.plan.Backend),
 		Closed:       b.closedTargets(),
 		World:        b.world,
+		Twin:         b.twinSite(),
+		Denials:      b.denials(),
+		Refusals:     b.refusals,
+		Proxy:        b.proxySite(),
 	}
 }
 
@@ -181,6 +185,10 @@ func (b *Bottle) egressName() string {
 
 // runAgent carries one batch into the guest and its answer out. What comes back is untrusted.
 func (b *Bottle) runAgent(ctx context.Context, request []byte) ([]byte, error) {
+	return b.runAgentIn(ctx, b.plan.Machine, request)
+}
+
+func (b *Bottle) runAgentIn(ctx context.Context, machine string, request []byte) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "bottle-batch-")
 	if err != nil {
 		return nil, err
@@ -191,11 +199,11 @@ func (b *Bottle) runAgent(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, err
 	}
 	guest := fmt.Sprintf("%s/request-%d.json", agentDir, b.batches.Add(1))
-	if err := b.engine.client.CopyTo(ctx, b.plan.Machine, host, guest, 0o644); err != nil {
+	if err := b.engine.client.CopyTo(ctx, machine, host, guest, 0o644); err != nil {
 		return nil, err
 	}
 	// Without the proxy variables: the agent dials by itself, and what it dials is the question.
-	res, err := b.engine.client.Exec(ctx, b.plan.Machine, smolvm.Command{Argv: []string{agentPath, guest}, Timeout: agentLimit, Waiter: agentPath})
+	res, err := b.engine.client.Exec(ctx, machine, smolvm.Command{Argv: []string{agentPath, guest}, Timeout: agentLimit, Waiter: agentPath})
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type record struct {
 	Alias   alias     `json:"alias"`           // the host's address, zero in topology bridge
 	// Runtime is what runs the bundle; "" in records of older builds, which knew containers only.
 	Runtime BundleRuntime `json:"runtime,omitempty"`
+	// Twin says that there is a second guest.
+	Twin bool `json:"twin,omitempty"`
 	// Plan is what Attach has to know; nil until it was made.
 	Plan *Plan `json:"plan,omitempty"`
 	// Pack is what the machine boots from, if it has an image: no prune of the cache removes it.

@@ -62,6 +62,9 @@ func sweepBottle(ctx context.Context, r record) (removed []string, err error) {
 	if r.Runtime == Machine {
 		names = append(names, bundleMachine(names[0]))
 	}
+	if r.Twin {
+		names = append(names, twinMachine(names[0]))
+	}
 	for _, name := range names {
 		if err := errors.Join(client.Stop(ctx, name), client.Delete(ctx, name)); err != nil {
 			return removed, fmt.Errorf("machine %q: %w", name, err)

@@ -1,0 +1,68 @@
+package bottletest
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"bottle.internal/bundle"
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes"
+)
+
+// denials is smolvm's own log of what the policy stopped, nil where this release keeps none (before 1.8.1).
+func (b *Bottle) denials() func(context.Context, time.Time) ([]probes.Denial, error) {
+	if !b.engine.version.AtLeast(1, 8, 1) {
+		return nil
+	}
+	return func(ctx context.Context, _ time.Time) ([]probes.Denial, error) {
+		all, err := b.engine.client.Denials(ctx, b.plan.Machine)
+		if err != nil {
+			return nil, err
+		}
+		var out []probes.Denial
+		for _, d := range all {
+			out = append(out, probes.Denial{Time: d.Time, Op: d.Operation, Dest: d.Destination})
+		}
+		return out, nil
+	}
+}
+
+// refusals is the bundle's own log of what its daemons refused.
+func (b *Bottle) refusals(ctx context.Context, _ time.Time) ([]probes.Denial, error) {
+	log, err := b.side.logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []probes.Denial
+	for _, r := range bundle.ParseRefusals(log) {
+		out = append(out, probes.Denial{Time: r.Time, Op: r.Daemon + " " + r.Method, Dest: r.Target, Rule: r.Rule})
+	}
+	return out, nil
+}
+
+// proxySite is the bundle's proxy as a prober asks it, nil if it was not started. The host's address nearest to a container is its
+// network's gateway; what a bundle that is a machine can reach of this host differs by backend, and no address is named for it.
+func (b *Bottle) proxySite() *probes.Proxy {
+	if !slices.Contains(b.plan.Daemons, "proxy") || b.cfg.BundleImage != "" {
+		return nil
+	}
+	p := &probes.Proxy{
+		Addr: b.plan.At(proxyPort),
+		Dial: func(ctx context.Context, at netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
+			return b.side.echo(ctx, at, n)
+		},
+	}
+	if b.plan.Runtime == Container {
+		p.Near = b.plan.Gateway
+	}
+	if slices.Contains(b.plan.Daemons, "egress") {
+		p.Own = probes.Target{
+			Name: "bundle egress", Addr: egressInside, Secret: b.secret,
+			Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, egressInside) },
+			Sightings: b.side.sightings,
+		}
+	}
+	return p
+}
