@@ -38,7 +38,7 @@ func TestAliasHolds(t *testing.T) {
 		if p.Bundle.IsLoopback() != (p.Backend == "tsi") || p.Bundle == netip.MustParseAddr("127.0.0.1") || len(p.Exposed) == 0 {
 			t.Errorf("%s", p)
 		}
-		rep, err := b.Probe(t.Context())
+		rep, err := b.Probe(t.Context(), "net.tcp.allowed.v4", "net.tcp.loopback.v?", "net.tcp.testnet.v4", "proxy.admin-surface")
 		if err != nil || rep.ExitCode() != 0 {
 			t.Errorf("%v\n%s", err, rep)
 		}
