@@ -30,10 +30,6 @@ func Image(ctx context.Context, e Engine) (ref string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("bundle image: %w", err)
 	}
-	bin, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("bundle image: %w", err)
-	}
 	cli, err := newClient(e.Host)
 	if err != nil {
 		return "", fmt.Errorf("bundle image: %w", err)
@@ -41,19 +37,38 @@ func Image(ctx context.Context, e Engine) (ref string, err error) {
 	defer cli.Close()
 	imageMu.Lock()
 	defer imageMu.Unlock()
-	img := image{arch: e.Arch, bin: bin}
-	if err := ensureImage(ctx, cli, img); err != nil {
-		return "", fmt.Errorf("bundle image %q: %w", img.ref(), err)
+	if ref, err = ensureImage(ctx, cli, e.Arch, path); err != nil {
+		return "", fmt.Errorf("bundle image %q: %w", ref, err)
 	}
-	return img.ref(), nil
+	return ref, nil
 }
 
+// refs are the references of binaries that this process has read, by path and architecture: a binary's path is its sources' own.
+// imageMu guards it.
+var refs = map[[2]string]string{}
+
 // ensureImage asks before it loads: since Docker 28.1 loading what is there leaves a dangling duplicate (moby#53561).
-func ensureImage(ctx context.Context, cli *client.Client, img image) error {
-	_, err := cli.ImageInspect(ctx, img.ref())
-	if err == nil || !errdefs.IsNotFound(err) {
-		return err
+func ensureImage(ctx context.Context, cli *client.Client, arch, path string) (ref string, err error) {
+	key := [2]string{arch, path}
+	if ref = refs[key]; ref != "" {
+		if _, err := cli.ImageInspect(ctx, ref); err == nil || !errdefs.IsNotFound(err) {
+			return ref, err
+		}
 	}
+	bin, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	img := image{arch: arch, bin: bin}
+	ref = img.ref()
+	refs[key] = ref
+	if _, err := cli.ImageInspect(ctx, ref); err == nil || !errdefs.IsNotFound(err) {
+		return ref, err
+	}
+	return ref, load(ctx, cli, img)
+}
+
+func load(ctx context.Context, cli *client.Client, img image) error {
 	resp, err := cli.ImageLoad(ctx, bytes.NewReader(img.archive()), client.ImageLoadWithQuiet(true))
 	if err != nil {
 		return fmt.Errorf("loading: %w", err)
