@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"bottle.internal/probes/agent/waiter"
@@ -19,11 +20,13 @@ const (
 	ExitDeadline = 124 // the deadline came before the response was written
 )
 
+// RequestVariable is the environment variable that may hold the request: carrying a file into a guest costs another process.
+const RequestVariable = "BOTTLE_REQUEST"
+
 // requestTimeout bounds the wait for a request that never comes.
 const requestTimeout = 10 * time.Second
 
-// Main is bottle-agent: it reads one request from the file named in args, or from stdin if there is none, and writes one
-// response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes. With the
+// Main is bottle-agent: it reads one request, as ReadRequest does, and writes one response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes. With the
 // waiter's arguments it is the waiter instead.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if waiter.Is(args) {
@@ -32,7 +35,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
 	defer watchdog.Stop()
 	start := time.Now()
-	req, err := read(args, stdin)
+	req, err := ReadRequest(args, stdin)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
 		return ExitUsage
@@ -50,9 +53,14 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return ExitAnswered
 }
 
-func read(args []string, stdin io.Reader) (Request, error) {
+// ReadRequest reads the request from the file named in args. Without a name it is RequestVariable's value, and where that is not set it
+// comes from stdin.
+func ReadRequest(args []string, stdin io.Reader) (Request, error) {
 	switch len(args) {
 	case 0:
+		if text, ok := os.LookupEnv(RequestVariable); ok {
+			stdin = strings.NewReader(text)
+		}
 	case 1:
 		f, err := os.Open(args[0])
 		if err != nil {

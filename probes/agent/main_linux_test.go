@@ -70,13 +70,17 @@ func TestMainAnswers(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		args  []string
+		env   []string
 		stdin io.Reader
 	}{
-		"stdin": {nil, bytes.NewReader(written(t, r))},
-		"file":  {[]string{file}, strings.NewReader("")},
+		"stdin":    {nil, nil, bytes.NewReader(written(t, r))},
+		"file":     {[]string{file}, nil, strings.NewReader("")},
+		"variable": {nil, []string{agent.RequestVariable + "=" + string(written(t, r))}, strings.NewReader("")},
+		"both":     {[]string{file}, []string{agent.RequestVariable + "={}"}, strings.NewReader("")},
 	} {
 		var stdout, stderr bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), binary(t, ""), c.args...)
+		cmd.Env = append(os.Environ(), c.env...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = c.stdin, &stdout, &stderr
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%s: %v: %s", name, err, &stderr)

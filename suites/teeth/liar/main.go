@@ -19,11 +19,7 @@ func main() {
 	if waiter.Is(os.Args[1:]) { // this part of an agent's work has nothing to lie about
 		os.Exit(waiter.Main(os.Args[1:], os.Stderr))
 	}
-	b, err := os.ReadFile(os.Args[len(os.Args)-1])
-	if err != nil {
-		panic(err)
-	}
-	req, err := agent.DecodeRequest(b)
+	req, err := agent.ReadRequest(os.Args[1:], os.Stdin)
 	if err != nil {
 		panic(err)
 	}
