@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"bottle.internal/probes/agent"
 )
 
 // A wall is what is supposed to stop a guest at an address.
@@ -115,6 +117,8 @@ func accept(backend string, w wall, a Attempt) (reading, bool) {
 		return reading{trick: true}, true // the guest's kernel keeps the guest from this way
 	case !ok, r.errno != "" && r.errno != a.Errno, r.fast > 0 && a.Elapsed() >= r.fast:
 		return reading{}, false
+	case a.Observation == Intercepted && w == kernelWall && a.Network != agent.Look:
+		return reading{}, false // nobody knows what answered; only a look's answer is read
 	case r.refusal && !refusals.MatchString(a.Reply), r.trick && a.Method == "":
 		return reading{}, false
 	}

@@ -1,7 +1,11 @@
 package probes
 
 import (
+	"bytes"
+	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -27,8 +31,12 @@ type aim struct {
 	// shows finds in an answer what only the host, or what only a guest without walls, can know; "" is nothing. nil looks for
 	// the listener's proof alone.
 	shows func(reply []byte) string
+	// needs is what any guest's answer has in it: without it the look did not see what it was to see. "" needs nothing.
+	needs string
 	// outside is where the host dials while the guest serves.
 	outside []netip.AddrPort
+	// proof tells the listener that the host looks for from others; the zero Secret looks for the guest's, which repeats the nonce.
+	proof echo.Secret
 }
 
 // A class is how the attempts of an aim behave: what they cost and what a denial looks like.
@@ -106,13 +114,32 @@ func (a aim) attempt(phase int, budget time.Duration) agent.Attempt {
 	return t
 }
 
+// lacks is what is missing in an answer for it to count, "" if nothing is.
+func (a aim) lacks(reply []byte) string {
+	switch {
+	case a.needs == "":
+		return ""
+	case len(reply) >= agent.MaxReply:
+		return "its end: it is longer than the agent keeps"
+	case !bytes.Contains(reply, []byte(a.needs)):
+		return strconv.Quote(a.needs) + ", which any guest has"
+	}
+	return ""
+}
+
+// needing is a with an answer that must have text in it.
+func (a aim) needing(text string) aim { a.needs = text; return a }
+
 // where is the place in words.
 func (a aim) where() string {
 	switch {
 	case a.path != "":
-		return string(a.method) + " " + a.path
+		return strings.TrimSpace(string(a.method) + " " + a.path)
 	case a.addr.IsValid():
 		return a.addr.String()
+	}
+	if a.over() == agent.VSOCK {
+		return strings.TrimSpace(fmt.Sprintf("vsock %d:%d %s", a.cid, a.vport, a.method))
 	}
 	return string(a.over()) + " " + string(a.method)
 }

@@ -40,6 +40,8 @@ type Attempt struct {
 	Elsewhere []echo.Sighting `json:"elsewhere,omitempty"`
 	// Shown is what the answer gave away that the guest must not have, "" if nothing.
 	Shown string `json:"shown,omitempty"`
+	// Lacks is what an answer has to have in it to count and has not, "" if nothing.
+	Lacks string `json:"lacks,omitempty"`
 	// Fault says why the guest's answer to this attempt does not count.
 	Fault string `json:"fault,omitempty"`
 }
@@ -124,7 +126,7 @@ func (a *Attempt) take(s shot, res agent.Result, secret echo.Secret) {
 		return
 	}
 	a.Reply = excerpt(res.Reply)
-	if c := classOf(a.Network); c == served || a.Network == agent.Look || a.Observation == HandshakeOnly {
+	if c := classOf(a.Network); c == served || a.Network == agent.Look || a.Method == agent.Sweep || a.Observation == HandshakeOnly {
 		return // no listener of ours was to answer
 	}
 	a.Forged = a.Observation == Reachable

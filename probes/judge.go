@@ -188,6 +188,9 @@ func (q question) unwitnessed(t trial) (ruling, bool) {
 // unaccepted: the target was not reached, but not in the way of a wall that holds.
 func (q question) unaccepted(t trial) (ruling, bool) {
 	for _, a := range t.effective() {
+		if a.Lacks != "" {
+			return rule(Inconclusive, "%s: the guest's answer lacks %s", t.target, a.Lacks), true
+		}
 		if _, ok := accept(q.backend, t.wall, a); !ok {
 			return rule(Inconclusive, "%s: %s in round %d: %s", t.target, a.claim(), a.Round, q.explain(t, a)), true
 		}

@@ -186,10 +186,10 @@ func (b *batch) pathAttempts() (before, after []Attempt) {
 	if b.rig.allowed == nil {
 		return nil, nil
 	}
-	return b.join(b.plan.before, b.rig.allowed, nil, nil), b.join(b.plan.after, b.rig.allowed, nil, nil)
+	return b.join(b.plan.before, b.rig.allowed, aim{}, nil), b.join(b.plan.after, b.rig.allowed, aim{}, nil)
 }
 
-func (b *batch) join(shots []shot, at *post, shows func([]byte) string, allowed []echo.Sighting) []Attempt {
+func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []Attempt {
 	var all []Attempt
 	j := b.joiner()
 	for _, s := range shots {
@@ -197,8 +197,12 @@ func (b *batch) join(shots []shot, at *post, shows func([]byte) string, allowed 
 		if !made {
 			continue
 		}
-		if reply := j.results[s.ID].Reply; shows != nil && a.Fault == "" && len(reply) > 0 {
-			a.Shown = plainText(shows(reply))
+		reply := j.results[s.ID].Reply
+		if of.shows != nil && a.Fault == "" && len(reply) > 0 {
+			a.Shown = plainText(of.shows(reply))
+		}
+		if a.Fault == "" {
+			a.Lacks = of.lacks(reply)
 		}
 		all = append(all, a)
 	}
@@ -238,7 +242,7 @@ func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
 	tr := trial{
 		target: at.Name, wall: t.aim.wall, class: t.aim.class(), nobody: t.aim.nobody, absent: t.aim.absent,
 		before: at.before, after: at.after, log: at.log,
-		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, t.aim.shows, allowed),
+		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, t.aim, allowed),
 		flip: b.flip(t), denial: b.denial(t),
 	}
 	if t.aim.post == nil && t.aim.absent == "" {

@@ -47,6 +47,7 @@ var byErrno = map[string]Observation{
 	"EADDRNOTAVAIL":   Unreachable,
 	"ETIMEDOUT":       Filtered,
 	"ENOENT":          Absent, // a unix socket's path
+	"ENOTDIR":         Absent,
 	"ENODEV":          Unsupported,
 	"EAFNOSUPPORT":    Unsupported,
 	"EPROTONOSUPPORT": Unsupported,
@@ -65,6 +66,10 @@ func Observe(a Attempt, r Result) Observation {
 		return observeLook(a, r)
 	case Serve:
 		return observeServe(r)
+	case VSOCK:
+		if a.Method == Sweep {
+			return observeSweep(r)
+		}
 	}
 	if reply, err := echo.ParseResponse(r.Reply); err == nil && reply.Nonce == r.Nonce {
 		return Reachable
@@ -91,13 +96,24 @@ func Observe(a Attempt, r Result) Observation {
 var refusedMethods = []string{"EISCONN", "ENOTCONN", "EINVAL", "EOPNOTSUPP", "ENOTSUP", "EALREADY", "ENOSYS", "ENOENT", "EEXIST", "ENODEV"}
 
 // observeForeign reads an answer that is no echo. A ping that comes back as it was sent may have been answered by anybody on the
-// way, and an open vsock port has proved nothing yet.
+// way.
 func observeForeign(a Attempt, r Result) Observation {
 	ping := a.Network == ICMP4 || a.Network == ICMP6
-	if a.Method == Sweep || ping && bytes.Contains(r.Reply, []byte(r.Nonce)) {
+	if ping && bytes.Contains(r.Reply, []byte(r.Nonce)) {
 		return HandshakeOnly
 	}
 	return Intercepted
+}
+
+// observeSweep reads what a sweep found: its answer is the list of ports that took a connection.
+func observeSweep(r Result) Observation {
+	switch {
+	case len(r.Reply) > 0:
+		return Readable
+	case r.Errno == "" && r.Stage == StageDone:
+		return Absent
+	}
+	return observeConnect(r)
 }
 
 func observeConnect(r Result) Observation {
