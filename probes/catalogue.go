@@ -42,7 +42,8 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 
 // All is the catalogue, ordered by id.
 func All() []Probe {
-	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes)
+	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes,
+		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -23,6 +23,7 @@ const (
 // know when exactly the guest listens.
 type intrusion struct {
 	at     netip.AddrPort
+	proof  echo.Secret // of the listener that is looked for; zero is the guest's
 	tries  int
 	inside string // how it came in, "" if it did not
 	vague  string // something answered, and it is not the guest's listener
@@ -35,7 +36,7 @@ func (b *batch) visit(ctx context.Context, do func()) {
 	b.intrusions = make(map[*trialPlan][]*intrusion)
 	for _, t := range b.plan.trials {
 		for _, at := range t.aim.outside {
-			in := &intrusion{at: at}
+			in := &intrusion{at: at, proof: t.aim.proof}
 			b.intrusions[t] = append(b.intrusions[t], in)
 			visitors.Go(func() { in.knock(ctx) })
 		}
@@ -72,7 +73,13 @@ func (in *intrusion) try(ctx context.Context) {
 	}
 	buf := make([]byte, echo.MaxReply)
 	k, _ := conn.Read(buf)
-	if bytes.Contains(buf[:k], []byte(n)) {
+	switch {
+	case in.proof != (echo.Secret{}):
+		if proves(in.proof, n, buf[:k]) {
+			in.inside = fmt.Sprintf("the sidecar answered the host at %s with its proof", in.at)
+		}
+		return // anybody else may listen there
+	case bytes.Contains(buf[:k], []byte(n)):
 		in.inside = fmt.Sprintf("the host came in at %s: the guest's listener answered its nonce", in.at)
 		return
 	}

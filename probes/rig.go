@@ -27,6 +27,7 @@ type rig struct {
 	datagrams map[netip.AddrPort]*post
 
 	nearProxy, ownProxy *post // what is asked for through the sidecar's proxy
+	socket              hostSocket
 	undo                []func() error
 }
 

@@ -39,6 +39,11 @@ type Site struct {
 	Closed []Target
 	// Proxy is the sidecar's way out; nil means that it has none.
 	Proxy *Proxy
+	// Planted are texts that begin with DecoyPrefix and were put into the environment of whoever launched the sandbox, and nowhere
+	// else; nil means that none was, so that nothing can be said of the environment.
+	Planted []string
+	// Declared is what the sandbox is said to have on purpose.
+	Declared Declared
 	// Twin is the same sandbox without the policy: control C3. nil means that there is none.
 	Twin *Twin
 	// Denials reads what the enforcer logged since then; nil means that it keeps no such log.

@@ -1,0 +1,108 @@
+package probes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"bottle.internal/probes/agent"
+)
+
+const (
+	boundControl = "The bounds are read and not pushed against: a number that a guest tells is its word. " + lookControl
+	boundWhere   = "Everywhere but on the simulator, which bounds nothing. "
+)
+
+// resourceProbes are the probes of family res: how much of the host a guest can take.
+var resourceProbes = []Probe{
+	bound("res.memory", "mem_total ", "memory", "A guest without a bound on its memory takes the host down with it.", "Launch with --mem, or a memory limit of the container.",
+		"n8n disk and memory quotas", "In a VM the bound is its memory.", strayMemory),
+	bound("res.cpu", "cpus ", "processors", "A guest that has all of the host's processors for itself stops the host's own work, and measures it.", "Launch with --cpus, or a cpu limit of the container.",
+		"n8n quotas", "In a VM the bound is its number of processors.", strayProcessors),
+	bound("res.pids", "pids.max ", "processes", "A fork bomb in a namespace is one on the host.", "Set a limit of processes (pids.max).",
+		"docker --pids-limit; CIS docker benchmark 5.28", "A VM has processes of its own: not applicable there.", strayPIDs),
+	bound("res.disk", "disk_total ", "disk", "A guest that can fill the host's disk stops everything that writes there.", "Give the guest a file system of a size of its own.",
+		"n8n disk quota", "A VM has disks of its own, whose size is their bound: not applicable there.", strayDisk),
+}
+
+// A hostSize is how much there is of the host.
+type hostSize struct {
+	memory, disk uint64 // bytes, 0 where it is not known
+	cpus         int
+}
+
+func bound(id, needs, what, why, remedy, source, where string, shows func(Site, hostSize, []byte) string) Probe {
+	return Probe{
+		ID: id, Family: "res", Severity: Medium, Expect: Contain,
+		What: "Read the bounds of the guest's " + what + ", and compare them with what the host has and with what is declared.", Why: why,
+		Control: boundControl, Remedy: remedy, Source: source, Where: boundWhere + where,
+		aims: func(r *rig) ([]aim, absence) { return r.boundAims(id, needs, shows) },
+	}
+}
+
+func (r *rig) boundAims(id, needs string, shows func(Site, hostSize, []byte) string) ([]aim, absence) {
+	if r.site.Simulated {
+		return nil, absence{why: "the engine is a simulator, which bounds no resources of its guests"}
+	}
+	if r.site.ownKernel() && (id == "res.pids" || id == "res.disk") {
+		return nil, absence{why: "a guest that is declared a VM has processes and disks of its own, which kernel.distinct tells from the host's"}
+	}
+	size := sizeOfHost()
+	a := look(agent.Limits, "", func(reply []byte) string { return shows(r.site, size, reply) })
+	return []aim{a.needing(needs)}, absence{}
+}
+
+// memorySlack is how much of a VM's memory its own kernel may leave out of the count, or round up.
+const memorySlack = 16 << 20
+
+func strayMemory(s Site, host hostSize, reply []byte) string {
+	if limit := fact(reply, "memory.max"); s.Declared.MemoryMiB == 0 && isNumber(limit) {
+		return "" // of a container; a VM's own groups are its own business, and its total says more
+	}
+	total, err := strconv.ParseUint(fact(reply, "mem_total"), 10, 64)
+	most := uint64(max(0, s.Declared.MemoryMiB)) << 20
+	switch {
+	case err != nil:
+		return ""
+	case most > 0 && total > most+memorySlack:
+		return fmt.Sprintf("the guest has %d MiB of memory, %d are declared", total>>20, s.Declared.MemoryMiB)
+	case most == 0 && host.memory > 0 && total >= host.memory:
+		return fmt.Sprintf("the guest has all of the host's %d MiB of memory and no bound", host.memory>>20)
+	}
+	return ""
+}
+
+func strayProcessors(s Site, host hostSize, reply []byte) string {
+	quota, _, _ := strings.Cut(fact(reply, "cpu.max"), " ")
+	cpus, err := strconv.Atoi(fact(reply, "cpus"))
+	switch {
+	case err != nil:
+		return ""
+	case s.Declared.CPUs > 0 && cpus > s.Declared.CPUs && !isNumber(quota):
+		return fmt.Sprintf("the guest has %d processors, %d are declared", cpus, s.Declared.CPUs)
+	case s.Declared.CPUs == 0 && !isNumber(quota) && cpus >= host.cpus && !s.ownKernel():
+		return fmt.Sprintf("the guest has all of the host's %d processors and no bound", host.cpus)
+	case s.Declared.CPUs == 0 && cpus > host.cpus:
+		return fmt.Sprintf("the guest has %d processors, more than the host", cpus)
+	}
+	return ""
+}
+
+func strayPIDs(_ Site, _ hostSize, reply []byte) string {
+	if isNumber(fact(reply, "pids.max")) {
+		return ""
+	}
+	return "the guest has no bound of processes (pids.max)"
+}
+
+func strayDisk(_ Site, host hostSize, reply []byte) string {
+	if total, err := strconv.ParseUint(fact(reply, "disk_total"), 10, 64); err == nil && host.disk > 0 && total == host.disk {
+		return fmt.Sprintf("the guest's root has the size of the host's to the byte (%d): it is the host's file system, without a bound", total)
+	}
+	return ""
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
