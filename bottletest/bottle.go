@@ -26,6 +26,7 @@ type Bottle struct {
 	agent   string // the agent's path on this host
 	secret  echo.Secret
 	world   *probes.World
+	planted string // in the launcher's environment; "" in a bottle that was attached
 	gate    probes.Report
 	journal *journal
 	undo    *undo

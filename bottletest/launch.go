@@ -205,6 +205,7 @@ func (l *launch) claim(ctx context.Context) error {
 		if err := l.openWorld(); err != nil {
 			return err
 		}
+		l.plant()
 		l.side.use(l.engine)
 		return nil
 	})

@@ -97,6 +97,8 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Denials:      b.denials(),
 		Refusals:     b.refusals,
 		Proxy:        b.proxySite(),
+		Planted:      b.plantedTexts(),
+		Declared:     b.declared(),
 	}
 }
 
