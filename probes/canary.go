@@ -40,22 +40,34 @@ func NewCanary(name string, addr netip.AddrPort, listen func(network, address st
 	if listen == nil {
 		listen = net.Listen
 	}
-	network := "tcp4"
-	if addr.Addr().Is6() {
-		network = "tcp6"
-	}
-	l, err := listen(network, addr.String())
+	l, err := listen(tcpNetwork(addr.Addr()), addr.String())
 	if err != nil {
 		return nil, fmt.Errorf("probes: a canary at %q: %w", addr, err)
 	}
-	bound, err := netip.ParseAddrPort(l.Addr().String())
-	if err != nil || bound.Addr() != addr.Addr() || (addr.Port() != 0 && bound.Port() != addr.Port()) {
+	bound, err := boundTo(addr, l.Addr())
+	if err != nil {
 		_ = l.Close()
-		return nil, fmt.Errorf("probes: a canary at %q: the listener is at %q", addr, l.Addr())
+		return nil, err
 	}
 	c := &Canary{addr: bound}
 	c.serve(name, "tcp", l)
 	return c, nil
+}
+
+func tcpNetwork(addr netip.Addr) string {
+	if addr.Is6() {
+		return "tcp6"
+	}
+	return "tcp4"
+}
+
+// boundTo is where a socket is that was to be at asked, whose port 0 is any. It is an error to be anywhere else.
+func boundTo(asked netip.AddrPort, at net.Addr) (netip.AddrPort, error) {
+	bound, err := netip.ParseAddrPort(at.String())
+	if err != nil || bound.Addr() != asked.Addr() || (asked.Port() != 0 && bound.Port() != asked.Port()) {
+		return netip.AddrPort{}, fmt.Errorf("probes: a canary at %q: the socket is at %q", asked, at)
+	}
+	return bound, nil
 }
 
 // Addr is where the canary listens.
@@ -75,12 +87,20 @@ type streamCanary struct {
 	listener net.Listener
 	visits   sync.WaitGroup
 	stop     context.CancelFunc
+	// attend answers one visitor, and closes conn; nil is as serveStream does.
+	attend func(ctx context.Context, conn net.Conn, v *visit)
 }
 
-// serve begins to answer whoever comes to l. It is called once, before anything else.
+// serve begins to answer whoever comes to l. It is called once, before anything else but a choice of secret and of what attends.
 func (c *streamCanary) serve(name, network string, l net.Listener) {
 	ctx, stop := context.WithCancel(context.Background())
-	c.name, c.network, c.secret, c.listener, c.stop = name, network, echo.NewSecret(), l, stop
+	c.name, c.network, c.listener, c.stop = name, network, l, stop
+	if c.secret == (echo.Secret{}) {
+		c.secret = echo.NewSecret()
+	}
+	if c.attend == nil {
+		c.attend = func(ctx context.Context, conn net.Conn, v *visit) { serveStream(ctx, conn, v, c.secret, v.sawAs) }
+	}
 	c.visits.Go(func() { c.accept(ctx) })
 }
 
@@ -121,7 +141,7 @@ func (c *streamCanary) accept(ctx context.Context) {
 		tokens <- struct{}{}
 		c.visits.Go(func() {
 			defer func() { <-tokens }()
-			serveStream(ctx, conn, v, c.secret, v.sawAs)
+			c.attend(ctx, conn, v)
 		})
 	}
 }

@@ -17,7 +17,9 @@ func NewGroupCanary(name string, group netip.AddrPort, on netip.Addr) (*UDPCanar
 	if err != nil {
 		return nil, fmt.Errorf("probes: a canary for %q on %q: %w", group, on, err)
 	}
-	return serveUDP(name, group, conn, func(ctx context.Context) (net.Conn, error) { return dialGroup(ctx, group, on) }), nil
+	c := &UDPCanary{name: name, addr: group, conn: conn, dial: func(ctx context.Context) (net.Conn, error) { return dialGroup(ctx, group, on) }}
+	c.begin()
+	return c, nil
 }
 
 func listenGroup(group netip.AddrPort, on netip.Addr) (net.PacketConn, error) {

@@ -27,6 +27,8 @@ type UDPCanary struct {
 	conn   net.PacketConn
 	dial   func(context.Context) (net.Conn, error) // from its own position
 	visits sync.WaitGroup
+	// answer is what the sender of b, understood as m, gets back, nil for nothing; nil is prove.
+	answer func(v *visit, m message, b []byte) []byte
 }
 
 // NewUDPCanary brings up a canary at addr, whose port may be 0 for any. listenPacket is net.ListenPacket if nil. It must be closed.
@@ -38,21 +40,27 @@ func NewUDPCanary(name string, addr netip.AddrPort, listenPacket func(network, a
 	if err != nil {
 		return nil, fmt.Errorf("probes: a UDP canary at %q: %w", addr, err)
 	}
-	bound, err := netip.ParseAddrPort(conn.LocalAddr().String())
-	if err != nil || bound.Addr() != addr.Addr() || (addr.Port() != 0 && bound.Port() != addr.Port()) {
+	bound, err := boundTo(addr, conn.LocalAddr())
+	if err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("probes: a UDP canary at %q: the socket is at %q", addr, conn.LocalAddr())
+		return nil, err
 	}
-	return serveUDP(name, bound, conn, func(ctx context.Context) (net.Conn, error) {
+	c := &UDPCanary{name: name, addr: bound, conn: conn, dial: func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", bound.String())
-	}), nil
+	}}
+	c.begin()
+	return c, nil
 }
 
-// serveUDP makes a canary of conn, which hears what is sent to addr.
-func serveUDP(name string, addr netip.AddrPort, conn net.PacketConn, dial func(context.Context) (net.Conn, error)) *UDPCanary {
-	c := &UDPCanary{name: name, addr: addr, secret: echo.NewSecret(), conn: conn, dial: dial}
+// begin begins to hear. It is called once, before anything else but a choice of secret and of what answers.
+func (c *UDPCanary) begin() {
+	if c.secret == (echo.Secret{}) {
+		c.secret = echo.NewSecret()
+	}
+	if c.answer == nil {
+		c.answer = c.prove
+	}
 	c.visits.Go(c.serve)
-	return c
 }
 
 func udpNetwork(addr netip.Addr) string {
@@ -111,12 +119,21 @@ func (c *UDPCanary) serve() {
 		}
 		v := c.ledger.enter(c.name, "udp", peer.String(), c.addr.String())
 		m := readDatagram(buf[:n])
-		if m.nonce == "" {
-			continue
+		if m.nonce != "" {
+			v.sawAs(m.form, m.nonce)
 		}
-		v.sawAs(m.form, m.nonce)
-		_, _ = c.conn.WriteTo(m.answerDatagram(echo.NewReply(c.secret, v.Name, m.nonce, v.Peer, v.Local)), peer)
+		if reply := c.answer(v, m, buf[:n]); reply != nil {
+			_, _ = c.conn.WriteTo(reply, peer)
+		}
 	}
+}
+
+// prove answers a message that has a nonce with the proof.
+func (c *UDPCanary) prove(v *visit, m message, _ []byte) []byte {
+	if m.nonce == "" {
+		return nil
+	}
+	return m.answerDatagram(echo.NewReply(c.secret, v.Name, m.nonce, v.Peer, v.Local))
 }
 
 // hail has a fresh nonce proved over datagrams.
