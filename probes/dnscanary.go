@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
 	"bottle.internal/internal/echo"
 )
@@ -29,7 +29,7 @@ const portTries = 16
 
 // NewDNSCanary brings up the authority for z at addr, whose port may be 0 for any. It must be closed.
 func NewDNSCanary(name string, z Zone, addr netip.AddrPort) (*DNSCanary, error) {
-	if _, ok := dns.IsDomainName(z.Name); z.Name != "" && !ok {
+	if _, ok := miekg.IsDomainName(z.Name); z.Name != "" && !ok {
 		return nil, fmt.Errorf("probes: a DNS canary for %q: no domain name", z.Name)
 	}
 	c := &DNSCanary{zone: newZone(z)}
@@ -111,13 +111,13 @@ func (c *DNSCanary) Alive(ctx context.Context) error {
 
 func (c *DNSCanary) ask(ctx context.Context, network string) error {
 	n := echo.NewNonce()
-	q := new(dns.Msg).SetQuestion(dns.Fqdn(string(n)+"."+c.zone.Name), dns.TypeTXT)
-	r, _, err := (&dns.Client{Net: network, Timeout: aliveLimit}).ExchangeContext(ctx, q, c.Addr().String())
+	q := new(miekg.Msg).SetQuestion(miekg.Fqdn(string(n)+"."+c.zone.Name), miekg.TypeTXT)
+	r, _, err := (&miekg.Client{Net: network, Timeout: aliveLimit}).ExchangeContext(ctx, q, c.Addr().String())
 	if err != nil {
 		return err
 	}
 	if len(r.Answer) != 1 {
-		return fmt.Errorf("%q: %d records and %s: %w", c.Addr(), len(r.Answer), dns.RcodeToString[r.Rcode], echo.ErrForeign)
+		return fmt.Errorf("%q: %d records and %s: %w", c.Addr(), len(r.Answer), miekg.RcodeToString[r.Rcode], echo.ErrForeign)
 	}
 	reply, err := proofOf(r.Answer[0])
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *DNSCanary) answerDatagram(v *visit, m message, b []byte) []byte {
 	if m.nonce != "" && m.form != "dns" {
 		return c.udp.prove(v, m, b)
 	}
-	return c.zone.answer(b, dns.MinMsgSize, c.proof(v, m.nonce))
+	return c.zone.answer(b, miekg.MinMsgSize, c.proof(v, m.nonce))
 }
 
 // proof is what proves n to v, nil if there is none.
@@ -179,7 +179,7 @@ func (c *DNSCanary) attend(ctx context.Context, conn net.Conn, v *visit) {
 		if m.nonce != "" {
 			v.sawAs(m.form, m.nonce)
 		}
-		answer := c.zone.answer(b, dns.MaxMsgSize, c.proof(v, m.nonce))
+		answer := c.zone.answer(b, miekg.MaxMsgSize, c.proof(v, m.nonce))
 		if answer == nil || writeFrame(conn, answer) != nil {
 			return
 		}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
 	"bottle.internal/internal/echo"
 )
@@ -23,9 +23,9 @@ func newDNSCanary(t *testing.T, z Zone, addr netip.AddrPort) *DNSCanary {
 }
 
 // resolve asks c as a resolver does.
-func resolve(t *testing.T, c *DNSCanary, network, name string, kind uint16) *dns.Msg {
+func resolve(t *testing.T, c *DNSCanary, network, name string, kind uint16) *miekg.Msg {
 	t.Helper()
-	r, _, err := (&dns.Client{Net: network, Timeout: 5 * time.Second}).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), kind), c.Addr().String())
+	r, _, err := (&miekg.Client{Net: network, Timeout: 5 * time.Second}).Exchange(new(miekg.Msg).SetQuestion(miekg.Fqdn(name), kind), c.Addr().String())
 	if err != nil {
 		t.Fatalf("%s over %s: %v", name, network, err)
 	}
@@ -37,7 +37,7 @@ func TestDNSCanaryProvesAndLogs(t *testing.T) {
 		for _, network := range []string{"udp", "tcp"} {
 			c := newDNSCanary(t, Zone{Name: "t.example"}, addr)
 			n := echo.NewNonce()
-			r := resolve(t, c, network, "a."+strings.ToUpper(string(n))+".T.example", dns.TypeTXT)
+			r := resolve(t, c, network, "a."+strings.ToUpper(string(n))+".T.example", miekg.TypeTXT)
 			if len(r.Answer) != 1 || !r.Authoritative {
 				t.Fatalf("%s", r)
 			}
@@ -65,20 +65,20 @@ func TestDNSCanaryIsAnAuthority(t *testing.T) {
 		code, answer int
 		soa          bool
 	}{
-		{CanaryZone, dns.TypeSOA, dns.RcodeSuccess, 1, false},
-		{CanaryZone, dns.TypeNS, dns.RcodeSuccess, 1, false},
-		{CanaryZone, dns.TypeA, dns.RcodeSuccess, 0, true},
-		{"www." + CanaryZone, dns.TypeA, dns.RcodeNameError, 0, true},
-		{n + "." + CanaryZone, dns.TypeA, dns.RcodeSuccess, 0, true},
-		{n + "." + CanaryZone, dns.TypeNULL, dns.RcodeSuccess, 1, false},
-		{n + "." + CanaryZone, dns.TypeANY, dns.RcodeSuccess, 1, false},
-		{n + ".example", dns.TypeTXT, dns.RcodeRefused, 0, false},
-		{n + ".x" + CanaryZone, dns.TypeTXT, dns.RcodeRefused, 0, false},
-		{"www.example", dns.TypeTXT, dns.RcodeRefused, 0, false},
+		{canaryZone, miekg.TypeSOA, miekg.RcodeSuccess, 1, false},
+		{canaryZone, miekg.TypeNS, miekg.RcodeSuccess, 1, false},
+		{canaryZone, miekg.TypeA, miekg.RcodeSuccess, 0, true},
+		{"www." + canaryZone, miekg.TypeA, miekg.RcodeNameError, 0, true},
+		{n + "." + canaryZone, miekg.TypeA, miekg.RcodeSuccess, 0, true},
+		{n + "." + canaryZone, miekg.TypeNULL, miekg.RcodeSuccess, 1, false},
+		{n + "." + canaryZone, miekg.TypeANY, miekg.RcodeSuccess, 1, false},
+		{n + ".example", miekg.TypeTXT, miekg.RcodeRefused, 0, false},
+		{n + ".x" + canaryZone, miekg.TypeTXT, miekg.RcodeRefused, 0, false},
+		{"www.example", miekg.TypeTXT, miekg.RcodeRefused, 0, false},
 	} {
 		r := resolve(t, c, "udp", tc.name, tc.kind)
 		if r.Rcode != tc.code || len(r.Answer) != tc.answer || tc.soa != (len(r.Ns) == 1) || r.RecursionAvailable {
-			t.Errorf("%s %s: %s", tc.name, dns.TypeToString[tc.kind], r)
+			t.Errorf("%s %s: %s", tc.name, miekg.TypeToString[tc.kind], r)
 		}
 	}
 	if all := sightings(t, c); len(all) != 5 {
@@ -93,21 +93,21 @@ func TestDNSCanaryIsAnAuthority(t *testing.T) {
 func TestDNSCanaryRebinds(t *testing.T) {
 	first, then, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("2001:db8::1")
 	c := newDNSCanary(t, Zone{Addrs: [][]netip.Addr{{first, six}, {then}}, TTL: 2 * time.Second}, anyLoopback)
-	n, other := string(echo.NewNonce())+"."+CanaryZone, string(echo.NewNonce())+"."+CanaryZone
+	n, other := string(echo.NewNonce())+"."+canaryZone, string(echo.NewNonce())+"."+canaryZone
 	for i, tc := range []struct {
 		name string
 		kind uint16
 		want string
 	}{
-		{n, dns.TypeA, first.String()}, {strings.ToUpper(n), dns.TypeA, then.String()}, {n, dns.TypeA, then.String()},
-		{n, dns.TypeAAAA, six.String()}, {n, dns.TypeAAAA, ""}, {other, dns.TypeA, first.String()},
+		{n, miekg.TypeA, first.String()}, {strings.ToUpper(n), miekg.TypeA, then.String()}, {n, miekg.TypeA, then.String()},
+		{n, miekg.TypeAAAA, six.String()}, {n, miekg.TypeAAAA, ""}, {other, miekg.TypeA, first.String()},
 	} {
 		r := resolve(t, c, "udp", tc.name, tc.kind)
 		have := ""
 		for _, rr := range r.Answer {
-			if a, ok := rr.(*dns.A); ok {
+			if a, ok := rr.(*miekg.A); ok {
 				have += a.A.String()
-			} else if a, ok := rr.(*dns.AAAA); ok {
+			} else if a, ok := rr.(*miekg.AAAA); ok {
 				have += a.AAAA.String()
 			}
 			if rr.Header().Ttl != 2 {
@@ -123,14 +123,14 @@ func TestDNSCanaryRebinds(t *testing.T) {
 func TestDNSCanaryOnOneConnection(t *testing.T) {
 	c := newDNSCanary(t, Zone{}, anyLoopback)
 	first, second := echo.NewNonce(), echo.NewNonce()
-	conn, err := dns.Dial("tcp", c.Addr().String())
+	conn, err := miekg.Dial("tcp", c.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	for _, name := range []string{"www", string(first), string(second)} {
-		if err := conn.WriteMsg(new(dns.Msg).SetQuestion(name+"."+CanaryZone+".", dns.TypeTXT)); err != nil {
+		if err := conn.WriteMsg(new(miekg.Msg).SetQuestion(name+"."+canaryZone+".", miekg.TypeTXT)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := conn.ReadMsg(); err != nil {
@@ -202,17 +202,17 @@ func TestDNSCanaryAliveAndClose(t *testing.T) {
 func TestZoneProofs(t *testing.T) {
 	z := newZone(Zone{})
 	n := echo.NewNonce()
-	q := dnsQuery(n, CanaryZone, dns.TypeTXT)
+	q := dnsQuery(n, canaryZone, miekg.TypeTXT)
 	for _, name := range []string{`a "quoted" \ name`, strings.Repeat("long ", 60)} {
 		proof := echo.Line(echo.NewReply(echo.NewSecret(), name, n, "peer", "local"))
-		var r dns.Msg
-		if err := r.Unpack(z.answer(q, dns.MaxMsgSize, proof)); err != nil || len(r.Answer) != 1 {
+		var r miekg.Msg
+		if err := r.Unpack(z.answer(q, miekg.MaxMsgSize, proof)); err != nil || len(r.Answer) != 1 {
 			t.Fatalf("%v, %s", err, &r)
 		}
 		if reply, err := proofOf(r.Answer[0]); err != nil || reply.Name != name {
 			t.Errorf("%+v, %v", reply, err)
 		}
-		if b := z.answer(q, dns.MinMsgSize, proof); len(b) > dns.MinMsgSize || r.Unpack(b) != nil || r.Truncated != (len(proof) > 440) {
+		if b := z.answer(q, miekg.MinMsgSize, proof); len(b) > miekg.MinMsgSize || r.Unpack(b) != nil || r.Truncated != (len(proof) > 440) {
 			t.Errorf("%d bytes: %s", len(b), &r)
 		}
 	}
@@ -220,14 +220,14 @@ func TestZoneProofs(t *testing.T) {
 
 func FuzzZone(f *testing.F) {
 	n := echo.Nonce("0123456789abcdef0123456789abcdef")
-	f.Add(dnsQuery(n, CanaryZone, typeTXT))
+	f.Add(dnsQuery(n, canaryZone, typeTXT))
 	f.Add(dnsQuery(n, "", typeA))
 	f.Add([]byte{})
 	z := newZone(Zone{Addrs: [][]netip.Addr{{netip.MustParseAddr("192.0.2.1")}}})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, proof := range [][]byte{nil, []byte("proof")} {
-			answer := z.answer(b, dns.MinMsgSize, proof)
-			var r dns.Msg
+			answer := z.answer(b, miekg.MinMsgSize, proof)
+			var r miekg.Msg
 			if answer != nil && (r.Unpack(answer) != nil || !r.Response) {
 				t.Errorf("%x is answered %x", b, answer)
 			}

@@ -7,14 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/miekg/dns"
+	miekg "github.com/miekg/dns"
 
 	"bottle.internal/internal/echo"
 )
 
-// A Zone is what a DNSCanary is the authority for. The zero Zone is CanaryZone without addresses.
+// A Zone is what a DNSCanary is the authority for. The zero Zone is the kit's own, without addresses.
 type Zone struct {
-	// Name is the zone's, without the dot at the end. "" is CanaryZone.
+	// Name is the zone's, without the dot at the end. "" is canary.bottle.internal.
 	Name string
 	// Addrs are what a name's A and AAAA records lead to: those of Addrs[0] when it is first asked for, of Addrs[1] the second time,
 	// and so on; the last stay. So a name can be rebound from one address to another. A and AAAA of one name are counted each by
@@ -24,8 +24,8 @@ type Zone struct {
 	TTL time.Duration
 }
 
-// CanaryZone is what the names end in that the kit makes up. ".internal" is reserved for private use, so that it is nobody's.
-const CanaryZone = "canary.bottle.internal"
+// canaryZone is what the names end in that the kit makes up. ".internal" is reserved for private use, so that it is nobody's.
+const canaryZone = "canary.bottle.internal"
 
 // A zone answers for a Zone. It is safe for concurrent use.
 type zone struct {
@@ -38,15 +38,15 @@ type zone struct {
 
 func newZone(z Zone) *zone {
 	if z.Name == "" {
-		z.Name = CanaryZone
+		z.Name = canaryZone
 	}
-	return &zone{Zone: z, apex: dns.CanonicalName(z.Name), asked: make(map[string]int)}
+	return &zone{Zone: z, apex: miekg.CanonicalName(z.Name), asked: make(map[string]int)}
 }
 
 // answer is the reply to the DNS message b, of at most size bytes if the question does not allow for more, or nil if b is no question.
 // proof is that of the nonce in the name, "" if there is none: names with a nonce exist, and no others but the zone's own.
 func (z *zone) answer(b []byte, size int, proof []byte) []byte {
-	var q, r dns.Msg
+	var q, r miekg.Msg
 	if q.Unpack(b) != nil || q.Response {
 		return nil
 	}
@@ -66,62 +66,62 @@ func (z *zone) answer(b []byte, size int, proof []byte) []byte {
 }
 
 // fill answers the question of r and returns the code.
-func (z *zone) fill(r *dns.Msg, proof []byte) int {
+func (z *zone) fill(r *miekg.Msg, proof []byte) int {
 	switch {
-	case r.Opcode != dns.OpcodeQuery:
-		return dns.RcodeNotImplemented
+	case r.Opcode != miekg.OpcodeQuery:
+		return miekg.RcodeNotImplemented
 	case len(r.Question) != 1:
-		return dns.RcodeFormatError
+		return miekg.RcodeFormatError
 	}
 	q := r.Question[0]
-	name := dns.CanonicalName(q.Name)
-	if q.Qclass != dns.ClassINET || !dns.IsSubDomain(z.apex, name) {
-		return dns.RcodeRefused
+	name := miekg.CanonicalName(q.Name)
+	if q.Qclass != miekg.ClassINET || !miekg.IsSubDomain(z.apex, name) {
+		return miekg.RcodeRefused
 	}
 	r.Authoritative = true
 	r.Answer = z.records(q, name, proof)
 	switch {
 	case len(r.Answer) > 0:
-		return dns.RcodeSuccess
+		return miekg.RcodeSuccess
 	case proof == nil && name != z.apex:
-		r.Ns = []dns.RR{z.soa()}
-		return dns.RcodeNameError
+		r.Ns = []miekg.RR{z.soa()}
+		return miekg.RcodeNameError
 	}
-	r.Ns = []dns.RR{z.soa()}
-	return dns.RcodeSuccess
+	r.Ns = []miekg.RR{z.soa()}
+	return miekg.RcodeSuccess
 }
 
 // records are those that q asks for.
-func (z *zone) records(q dns.Question, name string, proof []byte) []dns.RR {
-	head := dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: dns.ClassINET, Ttl: z.ttl()}
+func (z *zone) records(q miekg.Question, name string, proof []byte) []miekg.RR {
+	head := miekg.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: miekg.ClassINET, Ttl: z.ttl()}
 	switch {
-	case name == z.apex && q.Qtype == dns.TypeSOA:
-		return []dns.RR{z.soa()}
-	case name == z.apex && q.Qtype == dns.TypeNS:
-		return []dns.RR{&dns.NS{Hdr: head, Ns: "ns." + z.apex}}
+	case name == z.apex && q.Qtype == miekg.TypeSOA:
+		return []miekg.RR{z.soa()}
+	case name == z.apex && q.Qtype == miekg.TypeNS:
+		return []miekg.RR{&miekg.NS{Hdr: head, Ns: "ns." + z.apex}}
 	case proof == nil:
 		return nil
 	}
 	switch q.Qtype {
-	case dns.TypeTXT, dns.TypeANY:
-		head.Rrtype = dns.TypeTXT
-		return []dns.RR{&dns.TXT{Hdr: head, Txt: texts(proof)}}
-	case dns.TypeNULL:
-		return []dns.RR{&dns.NULL{Hdr: head, Data: string(proof)}}
-	case dns.TypeA, dns.TypeAAAA:
+	case miekg.TypeTXT, miekg.TypeANY:
+		head.Rrtype = miekg.TypeTXT
+		return []miekg.RR{&miekg.TXT{Hdr: head, Txt: texts(proof)}}
+	case miekg.TypeNULL:
+		return []miekg.RR{&miekg.NULL{Hdr: head, Data: string(proof)}}
+	case miekg.TypeA, miekg.TypeAAAA:
 		return z.addresses(head, name)
 	}
 	return nil
 }
 
-func (z *zone) addresses(head dns.RR_Header, name string) []dns.RR {
-	var all []dns.RR
+func (z *zone) addresses(head miekg.RR_Header, name string) []miekg.RR {
+	var all []miekg.RR
 	for _, ip := range z.turn(name, head.Rrtype) {
 		switch {
-		case ip.Is4() && head.Rrtype == dns.TypeA:
-			all = append(all, &dns.A{Hdr: head, A: ip.AsSlice()})
-		case ip.Is6() && head.Rrtype == dns.TypeAAAA:
-			all = append(all, &dns.AAAA{Hdr: head, AAAA: ip.AsSlice()})
+		case ip.Is4() && head.Rrtype == miekg.TypeA:
+			all = append(all, &miekg.A{Hdr: head, A: ip.AsSlice()})
+		case ip.Is6() && head.Rrtype == miekg.TypeAAAA:
+			all = append(all, &miekg.AAAA{Hdr: head, AAAA: ip.AsSlice()})
 		}
 	}
 	return all
@@ -135,7 +135,7 @@ func (z *zone) turn(name string, kind uint16) []netip.Addr {
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	key := dns.TypeToString[kind] + " " + name
+	key := miekg.TypeToString[kind] + " " + name
 	n, known := z.asked[key]
 	if !known && len(z.asked) >= maxEntries {
 		return z.Addrs[len(z.Addrs)-1]
@@ -146,9 +146,9 @@ func (z *zone) turn(name string, kind uint16) []netip.Addr {
 
 func (z *zone) ttl() uint32 { return uint32(z.TTL / time.Second) }
 
-func (z *zone) soa() *dns.SOA {
-	return &dns.SOA{
-		Hdr: dns.RR_Header{Name: z.apex, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: z.ttl()},
+func (z *zone) soa() *miekg.SOA {
+	return &miekg.SOA{
+		Hdr: miekg.RR_Header{Name: z.apex, Rrtype: miekg.TypeSOA, Class: miekg.ClassINET, Ttl: z.ttl()},
 		Ns:  "ns." + z.apex, Mbox: "nobody." + z.apex, Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: z.ttl(),
 	}
 }
@@ -165,8 +165,8 @@ func texts(b []byte) []string {
 }
 
 // proofOf reads the proof out of a TXT record of a zone.
-func proofOf(rr dns.RR) (echo.Reply, error) {
-	txt, ok := rr.(*dns.TXT)
+func proofOf(rr miekg.RR) (echo.Reply, error) {
+	txt, ok := rr.(*miekg.TXT)
 	if !ok {
 		return echo.Reply{}, echo.ErrForeign
 	}
