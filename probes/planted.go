@@ -29,7 +29,8 @@ type decoy struct {
 // newDecoy plants a decoy in dir, which must be there. Everybody may read it, so that what keeps a guest from it is the
 // sandbox and not the file's mode.
 func newDecoy(dir string) (*decoy, error) {
-	d := &decoy{path: filepath.Join(dir, "."+NewDecoyText()), content: NewDecoyText()}
+	// The name is not one to search for: the guest is told it.
+	d := &decoy{path: filepath.Join(dir, ".bottle-canary-"+string(echo.NewNonce())), content: NewDecoyText()}
 	if err := os.WriteFile(d.path, []byte(d.content+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("probes: a decoy in %q: %w", dir, err)
 	}
