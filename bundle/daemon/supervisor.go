@@ -23,7 +23,7 @@ const (
 	killGrace = 300 * time.Millisecond
 	// readyWithin bounds the wait for every daemon's first echo.
 	readyWithin = 10 * time.Second
-	readyPoll   = 5 * time.Millisecond
+	readyPoll   = time.Millisecond
 )
 
 // errAllEnded is why a supervisor gives up without having been told to.
