@@ -114,8 +114,16 @@ func (l *launch) up(ctx context.Context) error {
 	left, guests := l.undo.fork()
 	right, aside := guests.fork()
 	both, branch := errgroup.WithContext(ctx)
-	both.Go(func() error { return l.bundle(branch, left) })
-	both.Go(func() error { return l.guest(branch, right) })
+	networked := make(chan struct{})
+	both.Go(func() error { return l.bundle(branch, left, sync.OnceFunc(func() { close(networked) })) })
+	both.Go(func() error {
+		select {
+		case <-networked:
+			return l.guest(branch, right)
+		case <-branch.Done():
+			return context.Cause(branch)
+		}
+	})
 	if l.cfg.Twin {
 		both.Go(func() error { return l.twin(branch, aside) })
 	}
@@ -254,11 +262,21 @@ func (l *launch) planAt(at Location) error {
 }
 
 // bundle has the engine make the network and the container side by side: the container has no use for the network before it starts.
-func (l *launch) bundle(ctx context.Context, undo *undo) error {
+// networked is called when there is one. The guest waits for that, though it could do without: its boot has the container's start to
+// hide behind, and two processors are busy until then.
+func (l *launch) bundle(ctx context.Context, undo *undo, networked func()) error {
 	both, branch := errgroup.WithContext(ctx)
 	if l.runtime == Container {
 		undo.push("network", l.side.removeNetwork)
-		both.Go(func() error { return l.step(branch, "network", l.side.createNetwork) })
+		both.Go(func() error {
+			err := l.step(branch, "network", l.side.createNetwork)
+			if err == nil {
+				networked()
+			}
+			return err
+		})
+	} else {
+		networked()
 	}
 	undo.push("bundle", l.side.remove)
 	both.Go(func() error {
