@@ -10,7 +10,7 @@ import (
 )
 
 // canaryName is a name that carries n in its first label.
-func canaryName(n echo.Nonce) string { return string(n) + "." + CanaryZone }
+func canaryName(n echo.Nonce) string { return string(n) + "." + canaryZone }
 
 // clientHello is what a TLS client sends first to a server whose name carries n. It is crypto/tls's own, so that a middlebox
 // which reads names finds one where it looks for it. No alpn means that the hello has none; each has 1 to 255 bytes.

@@ -31,13 +31,13 @@ func openers(n echo.Nonce) map[string]struct {
 		"ClientHello, ALPN":       {"tls", clientHello(n, "h2", "http/1.1")},
 		"ClientHello, in ALPN":    {"tls", clientHello("www", "x-"+string(n))},
 		"ClientHello, in records": {"tls", records(clientHello(n), 7)},
-		"DNS over TCP":            {"dns", dnsOverTCP(n, CanaryZone, typeA)},
+		"DNS over TCP":            {"dns", dnsOverTCP(n, canaryZone, typeA)},
 		"DNS over TCP, second": {"dns", append(binary.BigEndian.AppendUint16(nil, uint16(len(nameQuery("www.example", typeA)))),
 			append(nameQuery("www.example", typeA), dnsOverTCP(n, "", typeTXT)...)...)},
 		"DoH":             {"http", dohRequest(n)},
 		"DoH, padded":     {"http", bytes.Replace(dohRequest(n), []byte(" HTTP/"), []byte("==&x=y HTTP/"), 1)},
 		"HTTP, target":    {"http", []byte("POST /a/" + string(n) + "?b HTTP/1.1\r\nHost: x\r\n\r\n")},
-		"HTTP, absolute":  {"http", []byte("GET http://" + upper + "." + CanaryZone + "/ HTTP/1.1\r\nHost: x\r\n\r\n")},
+		"HTTP, absolute":  {"http", []byte("GET http://" + upper + "." + canaryZone + "/ HTTP/1.1\r\nHost: x\r\n\r\n")},
 		"HTTP, CONNECT":   {"http", []byte("CONNECT " + canaryName(n) + ":443 HTTP/1.1\r\nHost: x\r\n\r\n")},
 		"HTTP, Host":      {"http", []byte("OPTIONS * HTTP/1.1\nAccept: */*\nhost:" + upper + ".example\n\n")},
 		"HTTP, escaped":   {"http", []byte("GET /?u=http%3A%2F%2Fx%2F" + string(n) + " HTTP/1.0\r\n\r\n")},
@@ -194,7 +194,7 @@ func setByte(b []byte, at int, to byte) []byte {
 
 func TestUDPCanaryKnowsANonceInOtherProtocols(t *testing.T) {
 	n := echo.NewNonce()
-	for form, b := range map[string][]byte{"dns": dnsQuery(n, CanaryZone, typeTXT), "quic": quicInitial(n), "udp": echo.Datagram(n)} {
+	for form, b := range map[string][]byte{"dns": dnsQuery(n, canaryZone, typeTXT), "quic": quicInitial(n), "udp": echo.Datagram(n)} {
 		c := newUDPCanary(t, "host", anyLoopback)
 		answer := hear(t, emit(t, c.Addr(), b))
 		if form == "dns" {
@@ -286,7 +286,7 @@ func FuzzReadMessages(f *testing.F) {
 		f.Add(msg.sent)
 	}
 	f.Add(quicInitial(n))
-	f.Add(dnsQuery(n, CanaryZone, typeTXT))
+	f.Add(dnsQuery(n, canaryZone, typeTXT))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		early, late, datagram := readStream(b, false), readStream(b, true), readDatagram(b)
 		for _, m := range []message{early, late, datagram} {

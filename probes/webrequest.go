@@ -12,10 +12,10 @@ import (
 // dohRequest asks for the text of a name that carries n by DNS over HTTPS (RFC 8484, 4.1), in the clear. The nonce stands in
 // nothing but the query, as it would with a client of DoH.
 func dohRequest(n echo.Nonce) []byte {
-	q := dnsQuery(n, CanaryZone, typeTXT)
+	q := dnsQuery(n, canaryZone, typeTXT)
 	q[0], q[1] = 0, 0 // an id of 0, for caches
 	return []byte("GET /dns-query?dns=" + base64.RawURLEncoding.EncodeToString(q) + " HTTP/1.1\r\n" +
-		"Host: " + CanaryZone + "\r\nAccept: application/dns-message\r\n\r\n")
+		"Host: " + canaryZone + "\r\nAccept: application/dns-message\r\n\r\n")
 }
 
 // readHTTP finds a nonce in the target or the Host of an HTTP/1 request of any method and form, and whether its head has come to an
