@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"bottle.internal/internal/echo"
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/internal/owner"
-	"bottle.internal/probes"
 	"bottle.internal/smolvm"
 )
 
@@ -217,22 +215,6 @@ func (l *launch) claim(ctx context.Context) error {
 		l.side.use(l.engine)
 		return nil
 	})
-}
-
-// openWorld brings up the sink that stands in for the rest of the internet, for an engine that is hermetic.
-func (l *launch) openWorld() error {
-	if l.engine.kind != Simulator {
-		return nil
-	}
-	w, err := probes.NewWorld()
-	if err != nil {
-		return err
-	}
-	l.world = w
-	l.undo.push("world", func(context.Context) error { return w.Close() })
-	l.engine.client.Env = append(l.engine.client.Env, "SMOLVM_SIM_WORLD="+w.Path())
-	l.record.World = filepath.Dir(w.Path())
-	return l.record.write()
 }
 
 // locate settles where the bundle will be, and plans. What other launches have planned is taken although it may not be made yet, so
