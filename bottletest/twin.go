@@ -26,7 +26,8 @@ func (l *launch) twin(ctx context.Context, undo *undo) error {
 			return err
 		}
 		undo.push("twin stop", func(ctx context.Context) error { return client.Stop(ctx, name) })
-		if err := client.Start(ctx, name); err != nil {
+		open := smolvm.StartOptions{Unfloored: l.engine.version.AtLeast(1, 3, 9)} // before, a twin has the floor too, and C3 says so
+		if err := client.StartWith(ctx, name, open); err != nil {
 			return err
 		}
 		if err := l.engine.execReady(ctx, name); err != nil {

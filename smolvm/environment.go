@@ -65,6 +65,8 @@ func startEnv(v Version, policy bool, o StartOptions) []string {
 		env = append(env, "SMOLVM_PUBLISH_ADDR="+o.PublishAddr.String())
 	}
 	switch {
+	case o.Unfloored:
+		env = append(env, "SMOLVM_EGRESS_FLOOR=off")
 	case v.has(floorVariable):
 		env = append(env, "SMOLVM_EGRESS_FLOOR=metadata")
 	case v.has(privateFloor) && policy, o.PublishAddr.IsValid():

@@ -13,10 +13,15 @@ type StartOptions struct {
 	// 1.0.4 or later, on virtio-net only. smolvm turns its egress floor strict with it, which denies private addresses even where a policy
 	// allows them: the start pins the floor so that it does not.
 	PublishAddr netip.Addr
+	// Unfloored takes the egress floor away, which keeps link-local addresses from a guest even without a policy. 1.3.9 or later. It is
+	// for a guest that is meant to be open.
+	Unfloored bool
 }
 
 func (o StartOptions) checkRelease(v Version) error {
 	switch {
+	case o.Unfloored && !v.has(floorVariable):
+		return fmt.Errorf("%w: a start without a floor: %s can, this is %s", ErrUnsupported, features[floorVariable].since, v)
 	case !o.PublishAddr.IsValid():
 		return nil
 	case o.PublishAddr.Zone() != "" || o.PublishAddr.Is4In6() || o.PublishAddr.IsMulticast():
