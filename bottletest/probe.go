@@ -2,10 +2,12 @@ package bottletest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bottle.internal/probes"
@@ -162,9 +164,32 @@ func (b *Bottle) closedTargets() []probes.Target {
 			Name: b.egressName(), Addr: at, Secret: b.secret,
 			Alive:     func(ctx context.Context) error { return b.BundleEcho(ctx, egressInside) },
 			Sightings: b.side.sightings,
+			Binding:   b.egressBinding,
 		})
 	}
 	return all
+}
+
+// egressBinding says where the egress daemon is bound, by the kernel of the bundle.
+func (b *Bottle) egressBinding(ctx context.Context) (string, error) {
+	all, err := b.side.listeners(ctx)
+	if err != nil {
+		return "", err
+	}
+	found := false
+	for _, l := range all {
+		if !strings.HasPrefix(l.Network, "tcp") || l.Addr.Port() != egressPort {
+			continue
+		}
+		if !l.Addr.Addr().IsLoopback() {
+			return "", fmt.Errorf("it listens on %s", l.Addr)
+		}
+		found = true
+	}
+	if !found {
+		return "", errors.New("nothing listens on its port")
+	}
+	return fmt.Sprintf("the bundle's kernel has it at %s and nowhere else", egressInside), nil
 }
 
 // egressInside is where the egress daemon is, in the bundle.

@@ -33,6 +33,8 @@ type aim struct {
 	shows func(reply []byte) string
 	// needs is what any guest's answer has in it: without it the look did not see what it was to see. "" needs nothing.
 	needs string
+	// asked is what a proxy is asked for, as its log would say it, where that holds neither the nonce nor the canary's address.
+	asked string
 	// outside is where the host dials while the guest serves.
 	outside []netip.AddrPort
 	// proof tells the listener that the host looks for from others; the zero Secret looks for the guest's, which repeats the nonce.

@@ -3,6 +3,7 @@ package probes
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,13 +34,23 @@ func (q question) ways() outcome {
 // flips is C3 over all trials: the twin, whose policy is off, gets through where this guest does not.
 func (q question) flips() outcome {
 	var all []outcome
-	for _, t := range q.trials {
+	for _, t := range q.telling() {
 		if t.flip.Text == "" {
 			t.flip = notChecked("no twin without the policy was asked")
 		}
 		all = append(all, t.flip)
 	}
 	return worst(all)
+}
+
+// telling are the trials that say something of the sandbox: an address that is the guest's own is tried beside them, and no twin and
+// no log can say more of it.
+func (q question) telling() []trial {
+	all := slices.DeleteFunc(slices.Clone(q.trials), func(t trial) bool { return t.wall == ownWall })
+	if len(all) == 0 {
+		return q.trials
+	}
+	return all
 }
 
 // killed is C5: this probe, with this kit, has turned red on a sandbox that was broken on purpose.
@@ -69,6 +80,9 @@ func (q question) aliveAt(t trial) outcome {
 			}
 		}
 	}
+	if t.nobody && t.absent != "" && q.policyOnly(t) {
+		return held("nobody has %s, so that nothing there could be dead", t.target)
+	}
 	if t.absent != "" {
 		return notChecked("no canary at %s: %s", t.target, t.absent)
 	}
@@ -81,7 +95,7 @@ func (q question) aliveAt(t trial) outcome {
 // witness is C4 over all trials: silence, and somebody who says who stopped it.
 func (q question) witness() outcome {
 	var all []outcome
-	for _, t := range q.trials {
+	for _, t := range q.telling() {
 		if q.probe.Expect == Reach {
 			all = append(all, q.logged(t))
 		} else {

@@ -43,6 +43,9 @@ func evasion(id string, s Severity, m agent.Method, how, why, source string) Pro
 		What: "Dial a canary on the host " + how + ".", Why: why,
 		Control: canaryControl, Remedy: evasionRemedy, Source: source, Where: evasionWhere,
 		aims: func(r *rig) ([]aim, absence) {
+			if r.site.Simulated && (m == agent.Route || m == agent.Source) {
+				return nil, absence{why: "a simulated guest has no rights over its interfaces, as root in a VM has: there is nothing to try"}
+			}
 			return r.firstHost(func(a *aim) { r.shapeEvasion(a, m) })
 		},
 	}

@@ -120,7 +120,7 @@ var containCases = []judgeCase{
 		t.attempts = []Attempt{tried(1, Filtered, ""), slow(tried(1, Refused, "ECONNREFUSED")), tried(2, Refused, "ECONNREFUSED")}
 	}, Contained, "", L1},
 
-	{"TEST-NET refused at once on virtio-net, no world", sound(VirtioNet), func(_ *question, t *trial) { t.nobody, t.absent, t.log = true, "nobody", outcome{} }, Contained, "", L0},
+	{"TEST-NET refused at once on virtio-net, no world", sound(VirtioNet), func(_ *question, t *trial) { t.nobody, t.absent, t.log = true, "nobody", outcome{} }, Contained, "", L2},
 	{"the same in a simulator, which refuses it policy or not", sound(VirtioNet), func(q *question, t *trial) {
 		q.simulated, t.nobody, t.absent, t.log = true, true, "nobody", outcome{}
 	}, Inconclusive, "C1", L0},

@@ -40,6 +40,8 @@ type trialPlan struct {
 	aim   aim
 	shots []shot
 	path  bool // the attempts are the plan's before and after
+	// witness is a plain connect to the same address, where the attempts' own end says nothing of who ended them.
+	witness *shot
 }
 
 // A shot is one attempt and its place among those on the same address.
@@ -64,6 +66,10 @@ func newPlan(r *rig, trials []*trialPlan) *plan {
 	for _, t := range trials {
 		if !t.path && !t.aim.disrupts() {
 			last = max(last, p.shoot(t, phase, r.opts))
+		}
+		if a, ok := r.witnessing(t.aim); ok {
+			w := p.add(a.attempt(phase, a.time(r.opts)), 1, false)
+			t.witness = &w
 		}
 	}
 	for _, t := range trials { // each alone, one after the other
@@ -106,6 +112,19 @@ func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
 		t.shots = append(t.shots, first, p.add(again, round+1, true))
 	}
 	return slow + 1
+}
+
+// witnessing is the aim of a plain connect that tells who denies a's address: on tsi datagrams are dropped without a word, and a way
+// round the wall that the guest's own kernel does not go says nothing of the wall.
+func (r *rig) witnessing(a aim) (aim, bool) {
+	if r.site.Backend != TSI || a.wall != policyWall || a.method == agent.Resolver {
+		return aim{}, false
+	}
+	w := aim{addr: a.addr, wall: policyWall} // by TCP: the policy goes by address, and only a connect is answered
+	if a.class() != datagrams && (a.class() != streams || a.method == "") {
+		return aim{}, false
+	}
+	return w, true
 }
 
 // tries plans the attempts of an allowance from phase on, numbered from round on, each made only if the one before did not

@@ -158,19 +158,13 @@ func prove(ctx context.Context, p Proxy, addr netip.AddrPort, s echo.Secret) err
 }
 
 // own aims at the listener on the sidecar's loopback, under the name that spell gives it; it is handed the sidecar's address.
-func own(spell func(netip.Addr) string) road {
-	return ownBy(func(p Proxy, n echo.Nonce) [][]byte {
-		return tunnel(fmt.Sprintf("%s:%d", spell(p.Addr.Addr()), p.Own.Addr.Port()), n)
-	})
-}
+func own(spell func(netip.Addr) string) road { return ownBy(spell, tunnel) }
 
 func ownFetch(r *rig, p Proxy) (aim, absence) {
-	return ownBy(func(p Proxy, n echo.Nonce) [][]byte {
-		return fetch("GET", fmt.Sprintf("127.0.0.1:%d", p.Own.Addr.Port()), n)
-	})(r, p)
+	return ownBy(func(netip.Addr) string { return "127.0.0.1" }, func(from string, n echo.Nonce) [][]byte { return fetch("GET", from, n) })(r, p)
 }
 
-func ownBy(say func(Proxy, echo.Nonce) [][]byte) road {
+func ownBy(spell func(netip.Addr) string, say func(string, echo.Nonce) [][]byte) road {
 	return func(r *rig, p Proxy) (aim, absence) {
 		if !p.Own.Addr.IsValid() {
 			return aim{}, absence{why: "the sidecar has no listener of its own that the site names", unproven: true}
@@ -178,7 +172,8 @@ func ownBy(say func(Proxy, echo.Nonce) [][]byte) road {
 		if r.ownProxy == nil {
 			r.ownProxy = &post{Target: p.Own}
 		}
-		return aim{post: r.ownProxy, send: func(n echo.Nonce) [][]byte { return say(p, n) }}, absence{}
+		at := fmt.Sprintf("%s:%d", spell(p.Addr.Addr()), p.Own.Addr.Port())
+		return aim{post: r.ownProxy, asked: at, send: func(n echo.Nonce) [][]byte { return say(at, n) }}, absence{}
 	}
 }
 

@@ -107,6 +107,7 @@ type batch struct {
 	twin   *twinBatch // nil if there is none
 
 	denials, refusals testimony
+	bindings          map[*post]outcome
 	intrusions        map[*trialPlan][]*intrusion
 }
 

@@ -65,6 +65,9 @@ type Target struct {
 	// Sightings are all echoes that the listener has logged since it came up, those that Alive made among them. nil means that
 	// there is no such log, so that the listener's silence cannot be shown.
 	Sightings func(ctx context.Context) ([]echo.Sighting, error)
+	// Binding says where the listener is bound, as its own kernel tells it, and is an error if that is where a guest could dial. It is
+	// for listeners that nothing but their binding keeps from a guest; nil means that nobody can tell.
+	Binding func(ctx context.Context) (string, error)
 }
 
 // A Twin is a guest from the same image on the same backend with no policy in force.

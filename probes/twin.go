@@ -73,10 +73,12 @@ func (b *batch) askTwin(ctx context.Context) {
 // flip is C3 for one trial: the listener's log has a nonce that only the twin was given. The twin's word plays no part.
 func (b *batch) flip(t *trialPlan) outcome {
 	switch {
-	case b.twin == nil:
-		return notChecked("no twin without the policy was asked")
 	case t.path:
 		return notChecked("the allowed destination is allowed to both")
+	case t.aim.wall == proxyWall && t.aim.post != nil && t.aim.post.before.State == Held && b.rig.site.Proxy != nil && b.rig.site.Proxy.Dial != nil:
+		return held("past its rules, the proxy's own position reaches %s", t.aim.post.Name)
+	case b.twin == nil:
+		return notChecked("no twin without the policy was asked")
 	case !t.aim.flippable():
 		return notChecked("a twin without the policy has the same wall here (%s)", t.aim.wall)
 	}

@@ -16,6 +16,7 @@ func (b *batch) readWitnesses(ctx context.Context) {
 	since := b.rig.started.Add(-witnessSlack)
 	b.denials = readWitness(ctx, "the enforcer's log", b.rig.site.Denials, since)
 	b.refusals = readWitness(ctx, "the proxy's log", b.rig.site.Refusals, since)
+	b.readBindings(ctx)
 }
 
 // A testimony is what one log says, or why it says nothing.
@@ -42,15 +43,62 @@ func (b *batch) denial(t *trialPlan) outcome {
 	if t.aim.wall == proxyWall {
 		return b.refusal(t)
 	}
+	if o, ok := b.bound(t.aim); ok {
+		return o
+	}
+	if o, ok := b.plainly(t); ok {
+		return o
+	}
 	if b.denials.missing != "" {
 		return notChecked("%s", b.denials.missing)
 	}
 	for _, d := range b.denials.entries {
-		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == t.aim.addr {
+		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == netip.AddrPortFrom(t.aim.addr.Addr().Unmap(), t.aim.addr.Port()) { // a mapped address leaves the guest as IPv4
 			return held("%s has the denial: %s to %s", b.denials.name, d.Op, d.Dest)
 		}
 	}
 	return notChecked("%s has no denial of %s", b.denials.name, t.aim.where())
+}
+
+// plainly is the witness of a trial whose own observation tells nothing, where the backend has an errno that only the policy gives:
+// a plain connect to the same address in the same window met it.
+func (b *batch) plainly(t *trialPlan) (outcome, bool) {
+	if t.witness == nil || b.fault != "" {
+		return outcome{}, false
+	}
+	res, ok := b.answer.Results[t.witness.ID]
+	if !ok {
+		return outcome{}, false
+	}
+	a := Attempt{Network: t.witness.Network, Method: t.witness.Method, Address: t.witness.Addr, Errno: res.Errno, ElapsedUS: res.ElapsedUS, Observation: res.Observation}
+	if r, ok := accept(b.rig.site.Backend, policyWall, a); ok && r.policyOnly {
+		return held("a plain connect to %s met %s, which only the policy gives", a.Address, a.Errno), true
+	}
+	return outcome{}, false
+}
+
+// bound is the witness of a listener that is kept from the guest by where it is bound: what its own kernel says.
+func (b *batch) bound(a aim) (outcome, bool) {
+	if a.wall != bindingWall || a.post == nil || a.post.Binding == nil {
+		return outcome{}, false
+	}
+	o, ok := b.bindings[a.post]
+	return o, ok
+}
+
+func (b *batch) readBindings(ctx context.Context) {
+	b.bindings = make(map[*post]outcome)
+	for _, t := range b.plan.trials {
+		p := t.aim.post
+		if t.aim.wall != bindingWall || p == nil || p.Binding == nil || b.bindings[p].Text != "" {
+			continue
+		}
+		if text, err := p.Binding(ctx); err != nil {
+			b.bindings[p] = failed("where %s listens: %v", p.Name, err)
+		} else {
+			b.bindings[p] = held("%s", text)
+		}
+	}
 }
 
 // refusal joins a trial with the proxy's log, by the nonce where what was asked for holds it, else by what was asked for.
@@ -72,7 +120,17 @@ func (t *trialPlan) asked(dest string) bool {
 			return true
 		}
 	}
-	return t.aim.also.IsValid() && dest == t.aim.also.String()
+	return t.aim.also.IsValid() && dest == t.aim.also.String() || t.aim.asked != "" && sameDest(dest, t.aim.asked)
+}
+
+// sameDest compares what a log has with what was asked for: a proxy writes a mapped address as IPv4.
+func sameDest(logged, asked string) bool {
+	a, errA := netip.ParseAddrPort(logged)
+	b, errB := netip.ParseAddrPort(asked)
+	if errA != nil || errB != nil {
+		return strings.EqualFold(logged, asked)
+	}
+	return a.Port() == b.Port() && a.Addr().Unmap() == b.Addr().Unmap()
 }
 
 // stopper is who stopped a probe, by what the witnesses agree on.
@@ -101,6 +159,10 @@ func (q question) stopperOf(t trial) string {
 	switch {
 	case t.denial.State == Held && t.wall == proxyWall:
 		return "the sidecar's proxy, by its log"
+	case t.denial.State == Held && t.wall == bindingWall:
+		return "the listener's binding, by its own kernel"
+	case t.denial.State == Held && q.backend == TSI:
+		return "the policy, by an errno that only it gives"
 	case t.denial.State == Held:
 		return "the enforcer, by its log"
 	case t.wall == proxyWall:

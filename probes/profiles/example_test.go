@@ -29,5 +29,5 @@ func ExampleProfile_Apply() {
 	// Output:
 	// smolvm-0.8.0 exposed 0
 	// smolvm 0.8.0 adds 1.1.1.1/32 to every allowlist, unasked and unprinted, and a /32 is every port by TCP and UDP.
-	// untried net.dns.direct.udp
+	// untried net.dns.system.exfil
 }
