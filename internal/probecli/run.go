@@ -16,6 +16,7 @@ import (
 func newRun(s *settings) *cobra.Command {
 	var only []string
 	var f launchFlags
+	var j judgement
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Launch a bottle, probe it from inside, tear it down",
@@ -25,13 +26,19 @@ func newRun(s *settings) *cobra.Command {
 			if _, err := probes.Select(only...); err != nil {
 				return usage(err)
 			}
-			return s.run(cmd.Context(), only, f)
+			if err := j.check(); err != nil {
+				return err
+			}
+			return s.run(cmd.Context(), only, f, j)
 		},
 	}
 	cmd.Flags().StringSliceVar(&only, "only", nil, "ids of the probes to run (default all; see list)")
 	cmd.Flags().BoolVar(&f.keep, "keep", false, "leave the bottle standing; sweep removes it")
 	cmd.Flags().StringVar(&f.image, "image", "", "what the guest boots: a registry reference, or the path of a .smolmachine, an image archive or a directory (default a bare guest)")
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no registry for the image: take the newest pack that the cache has of it")
+	cmd.Flags().BoolVar(&f.twin, "twin", false, "boot a second guest without the policy, which has to reach what the first does not (control C3)")
+	cmd.Flags().StringVar(&j.profile, "profile", "", profileHelp())
+	cmd.Flags().StringVar(&j.waivers, "waivers", "", "path of a YAML profile whose waivers are taken besides")
 	return cmd
 }
 
@@ -40,15 +47,16 @@ type launchFlags struct {
 	keep    bool
 	image   string
 	offline bool
+	twin    bool
 }
 
 // run launches, probes and tears down. A bottle that fails its launch gate is handed out all the same: what is wrong with it
 // is the answer.
-func (s *settings) run(ctx context.Context, only []string, f launchFlags) error {
+func (s *settings) run(ctx context.Context, only []string, f launchFlags, j judgement) error {
 	cfg := s.config()
 	cfg.Daemons = []string{"proxy", "egress"}
 	cfg.Ungated, cfg.Keep = true, f.keep
-	cfg.Image, cfg.Offline = f.image, f.offline
+	cfg.Image, cfg.Offline, cfg.Twin = f.image, f.offline, f.twin
 	s.progress("launching a bottle")
 	begin := time.Now()
 	b, err := bottletest.Run(ctx, cfg)
@@ -64,6 +72,9 @@ func (s *settings) run(ctx context.Context, only []string, f launchFlags) error 
 		err = errors.Join(err, closeErr)
 	}
 	if err != nil {
+		return err
+	}
+	if rep, err = s.apply(j, rep); err != nil {
 		return err
 	}
 	return s.print(rep)
