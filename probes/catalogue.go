@@ -30,6 +30,18 @@ type Probe struct {
 	aims func(*rig) ([]aim, absence)
 }
 
+// underPolicy are the families whose probes the policy or the sidecar decides, so that a twin without it and a log of it can tell.
+var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy"}
+
+// Most is the assurance that a finding of the probe can have at most. Of what only the guest can tell, its files, its privileges and
+// what it finds of sockets, there is no other witness and no policy to take away: L1.
+func (p Probe) Most() Assurance {
+	if slices.Contains(underPolicy, p.Family) && p.ID != "net.tcp.inherited-fds" {
+		return L4
+	}
+	return L1
+}
+
 // An absence is why a probe has nothing to dial. The zero absence is none.
 type absence struct {
 	why string

@@ -15,7 +15,8 @@ type Profile struct {
 	Description string
 	// Since and Through are the first and the last release of smolvm that it is about; "" is none in particular.
 	Since, Through string
-	// Require is the least assurance of a finding that is contained, by severity. A severity without a level demands nothing.
+	// Require is the least assurance of a finding that is contained, by severity, as far as its probe can have it (probes.Probe.Most). A
+	// severity without a level demands nothing.
 	Require map[probes.Severity]probes.Assurance
 	// MaxInconclusivePercent is how many of the findings that mean something may be inconclusive before the report is invalid.
 	// 0 is none at all. Load takes 20 where a file says nothing.
@@ -41,6 +42,9 @@ func (p Profile) Apply(r probes.Report, now time.Time) (probes.Report, []Notice)
 // demand makes inconclusive what is contained without enough behind it.
 func (p Profile) demand(f probes.Finding) probes.Finding {
 	need := p.Require[f.Severity]
+	if most := mostOf(f.ID); need != "" && meets(need, most) {
+		need = most
+	}
 	if f.Verdict != probes.Contained || need == "" || meets(f.Assurance, need) {
 		return f
 	}
@@ -51,6 +55,15 @@ func (p Profile) demand(f probes.Finding) probes.Finding {
 	f.Verdict = probes.Inconclusive
 	f.Reason = fmt.Sprintf("contained with %s, and profile %s requires %s of severity %s: %s; found: %s", have, p.Name, need, f.Severity, missing(f.Controls, need), f.Reason)
 	return f
+}
+
+// mostOf is the assurance that a finding of the probe can have at most; a probe that the catalogue does not have can have any.
+func mostOf(id string) probes.Assurance {
+	p, err := probes.Lookup(id)
+	if err != nil {
+		return probes.L4
+	}
+	return p.Most()
 }
 
 // invalid is why a report of these findings says nothing as a whole, "" if it says something.
