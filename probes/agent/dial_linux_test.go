@@ -140,7 +140,7 @@ func TestDial(t *testing.T) {
 		}, StageDone, "", Intercepted, false},
 		{"foreign banner, then silence", func(t *testing.T) netip.AddrPort {
 			return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.WriteString(c, "220 mail\r\n"); time.Sleep(time.Second) })
-		}, StageRead, "", Intercepted, true},
+		}, StageDone, "", Intercepted, false},
 		{"endless answer", func(t *testing.T) netip.AddrPort {
 			return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = c.Write(make([]byte, 1<<20)) })
 		}, StageDone, "", Intercepted, false},
