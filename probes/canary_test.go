@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,12 +16,21 @@ import (
 
 var anyLoopback = netip.MustParseAddrPort("127.0.0.1:0")
 
+// needs ends a test whose canary at addr did not come up. A host may be without IPv6, and without nothing else.
+func needs(t *testing.T, addr netip.Addr, err error) {
+	t.Helper()
+	switch {
+	case err != nil && addr.Is6() && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)):
+		t.Skipf("no IPv6 on this host: %v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
 func newCanary(t *testing.T, name string, addr netip.AddrPort) *Canary {
 	t.Helper()
 	c, err := NewCanary(name, addr, nil)
-	if err != nil {
-		t.Skipf("no canary at %s on this host: %v", addr, err)
-	}
+	needs(t, addr.Addr(), err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }

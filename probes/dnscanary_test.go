@@ -15,9 +15,7 @@ import (
 func newDNSCanary(t *testing.T, z Zone, addr netip.AddrPort) *DNSCanary {
 	t.Helper()
 	c, err := NewDNSCanary("names", z, addr)
-	if err != nil {
-		t.Skipf("no canary at %s on this host: %v", addr, err)
-	}
+	needs(t, addr.Addr(), err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }

@@ -62,23 +62,34 @@ func (n *netns) wire(t *testing.T, name string, there *netns, ours, theirs [2]st
 	})
 	n.do(t, func() error { return bringUp(name, ours) })
 	there.do(t, func() error { return bringUp(name, theirs) })
-	for _, end := range []*netns{n, there} {
-		end.do(t, func() error { return awaitCarrier(name) })
-	}
+	n.do(t, func() error { return await(name, ours) })
+	there.do(t, func() error { return await(name, theirs) })
 }
 
-// awaitCarrier returns when the kernel knows that the other end is up: not before does it send to IPv6 groups.
-func awaitCarrier(name string) error {
-	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+// await returns when the kernel knows that the other end is up, and its own addresses for its own. Not before does it send to IPv6
+// groups, or to itself rather than to a neighbour.
+func await(name string, addrs [2]string) error {
+	for limit := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		link, err := netlink.LinkByName(name)
 		if err != nil {
 			return err
 		}
-		if link.Attrs().OperState == netlink.OperUp {
+		if link.Attrs().OperState == netlink.OperUp && isOwn(addrs[0]) && isOwn(addrs[1]) {
 			return nil
 		}
+		if time.Now().After(limit) {
+			return errors.New(name + " did not come up")
+		}
 	}
-	return errors.New(name + " has no carrier")
+}
+
+func isOwn(addr string) bool {
+	ip, _, err := net.ParseCIDR(addr)
+	if err != nil {
+		return false
+	}
+	routes, err := netlink.RouteGet(ip)
+	return err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL
 }
 
 func bringUp(name string, addrs [2]string) error {

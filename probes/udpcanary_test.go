@@ -14,9 +14,7 @@ import (
 func newUDPCanary(t *testing.T, name string, addr netip.AddrPort) *UDPCanary {
 	t.Helper()
 	c, err := NewUDPCanary(name, addr, nil)
-	if err != nil {
-		t.Skipf("no canary at %s on this host: %v", addr, err)
-	}
+	needs(t, addr.Addr(), err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
