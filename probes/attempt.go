@@ -126,7 +126,7 @@ func (a *Attempt) take(s shot, res agent.Result, secret echo.Secret) {
 		return
 	}
 	a.Reply = excerpt(res.Reply)
-	if c := classOf(a.Network); c == served || a.Network == agent.Look || a.Method == agent.Sweep || a.Observation == HandshakeOnly {
+	if s.Reports() || a.Observation == HandshakeOnly {
 		return // no listener of ours was to answer
 	}
 	a.Forged = a.Observation == Reachable

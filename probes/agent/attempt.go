@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,14 +42,14 @@ const (
 	Broadcast  Method = "broadcast"   // udp: with SO_BROADCAST
 	Unspec     Method = "unspec"      // tcp: connect Also, connect to AF_UNSPEC, connect Addr
 	FastOpen   Method = "fast-open"   // tcp: sendto with MSG_FASTOPEN
-	IOUring    Method = "io-uring"    // tcp: connect, send and receive by io_uring
-	OwnNetNS   Method = "own-netns"   // tcp: from a fresh network namespace
+	IOUring    Method = "io-uring"    // tcp: connect, send the first message and receive by io_uring
+	OwnNetNS   Method = "own-netns"   // tcp, udp: from a fresh network namespace, in which nothing is up
 	Source     Method = "source"      // tcp: bound to Also, an address that is added to the guest first
-	Race       Method = "race"        // tcp: a thread flips the address between Also and Addr during connect
-	Route      Method = "route"       // tcp: after the guest's routes were changed to lead to Also
+	Race       Method = "race"        // tcp: a thread flips the address between Also and Addr during connect, Count times; see Tally
+	Route      Method = "route"       // tcp: after the guest's routes were changed to lead over Also, or over nothing, on each interface
 	Raw        Method = "raw"         // icmp: a raw socket instead of a datagram one
 	Link       Method = "link"        // ipv4 frame to Addr by AF_PACKET on every interface
-	Resolver   Method = "resolver"    // udp, tcp: Addr's port at each nameserver of resolv.conf
+	Resolver   Method = "resolver"    // udp, tcp: Addr's port at each nameserver of resolv.conf that has Addr's family
 	Sweep      Method = "sweep"       // vsock: every port of VPort to VPortTo
 	Exhaust    Method = "exhaust"     // tcp: hold Count flows to Also, then dial Addr
 	ExtHeaders Method = "ext-headers" // udp6: behind a destination-options header
@@ -106,11 +107,16 @@ func (a Attempt) Delay() time.Duration { return time.Duration(a.DelayMS) * time.
 func (a Attempt) Messages() [][]byte {
 	switch {
 	case len(a.Send) > 0:
-		return a.Send
+		return slices.Clone(a.Send)
 	case a.datagram():
 		return [][]byte{echo.Datagram(a.Nonce)}
 	}
 	return [][]byte{echo.Request(a.Nonce)}
+}
+
+// Reports reports whether a reply to a is what the agent itself found, and no peer's answer.
+func (a Attempt) Reports() bool {
+	return a.Network == Look || a.Network == Serve || a.Method == Sweep || a.Method == Race
 }
 
 func (a Attempt) datagram() bool {
@@ -157,7 +163,10 @@ func (a Attempt) validate(before map[string]int) error {
 	if len(a.Path) > maxPath || len(a.Send) > maxSend || a.Count < 0 || a.Count > maxCount {
 		return fmt.Errorf("a path of %d bytes, %d messages, count %d: too much", len(a.Path), len(a.Send), a.Count)
 	}
-	for _, check := range []func() error{a.validateMethod, a.validateTarget} {
+	if slices.ContainsFunc(a.Send, func(m []byte) bool { return len(m) == 0 }) {
+		return errors.New("an empty message")
+	}
+	for _, check := range []func() error{a.validateMethod, a.validateTarget, a.validateAlso} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -213,6 +222,18 @@ func (a Attempt) validateAddr() error {
 		if _, err := strconv.ParseUint(zone, 10, 32); err != nil {
 			return fmt.Errorf("%q: a zone is the number of an interface in the guest", addr)
 		}
+	}
+	return nil
+}
+
+// validateAlso checks the second address of the methods that have one: an IPv4 one with a port, but for the ones that do not dial it.
+func (a Attempt) validateAlso() error {
+	portless := a.Method == Source || a.Method == Route
+	if !portless && !slices.Contains([]Method{SameSocket, Batched, Unspec, Race, Exhaust}, a.Method) {
+		return nil
+	}
+	if !a.Also.Addr().Is4() || a.Also.Port() == 0 && !portless {
+		return fmt.Errorf("%q is no second address for %q", a.Also, a.Method)
 	}
 	return nil
 }

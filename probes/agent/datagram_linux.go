@@ -1,94 +1,126 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
-	"net/netip"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"bottle.internal/internal/echo"
 )
 
-// sendDatagram sends the attempt's messages in its way and waits for one answer to any of them.
+// unheard is what goes to Also before or beside the attempt's message: no canary answers it, and it bears no nonce, so that a nonce seen
+// at Also is the attempt's, misdelivered (tsi-and-virtio-net §2).
+var unheard = []byte("BOTTLE first")
+
+// A sender sends the attempt's messages on a socket by one method.
+type sender func(s *stream, a Attempt, r *Result) error
+
+var senders = map[Method]sender{
+	"":         sendTo,
+	Connected:  sendConnected,
+	FamilyZero: sendFamilyZero,
+	SameSocket: sendAlso,
+	Batched:    sendBatch,
+	Multicast:  sendGroup,
+	Broadcast:  sendBroadcast,
+	Resolver:   sendResolvers,
+	ExtHeaders: sendExtHeaders,
+	Link:       sendFrames,
+}
+
+// sendDatagram sends the attempt's messages in its way and waits for an answer to any of them.
 func sendDatagram(a Attempt, r *Result, start time.Time) (err error) {
-	s := stream{deadline: start.Add(a.Budget())}
+	s := stream{start: start, deadline: start.Add(a.Budget())}
 	defer s.close()
-	family, sa := sockaddr(a.Addr)
+	family, _ := sockaddr(a.Addr)
 	if err := s.socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDP); err != nil {
 		return err
 	}
 	r.Stage = StageWrite
-	if err := s.sendBy(a, sa, r); err != nil {
+	if err := senders[a.Method](&s, a, r); err != nil {
 		return err
 	}
 	r.Stage = StageRead
-	r.Reply, err = s.receive()
+	r.Reply, err = s.hear(a.Nonce)
 	return err
 }
 
-func (s *stream) sendBy(a Attempt, sa unix.Sockaddr, r *Result) error {
-	switch a.Method {
-	case Connected:
-		if err := unix.Connect(s.fd, sa); err != nil {
-			r.Stage = StageConnect
-			return err
-		}
-		return s.sendEach(a, nil)
-	case FamilyZero:
-		return s.sendFamilyZero(a)
-	case SameSocket:
-		_, first := sockaddr(a.Also)
-		_ = unix.Sendto(s.fd, []byte("BOTTLE first"), unix.MSG_NOSIGNAL, first)
-	case Batched:
-		return s.sendBatch(a)
-	case Broadcast:
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
-			return err
-		}
-	case Resolver:
-		return s.sendResolvers(a)
-	case ExtHeaders:
-		// A destination-options header of eight bytes that says nothing: PadN of four.
-		if err := unix.SetsockoptString(s.fd, unix.IPPROTO_IPV6, unix.IPV6_DSTOPTS, "\x00\x00\x01\x04\x00\x00\x00\x00"); err != nil {
-			return err
-		}
+// sendTo asks for what routers and hosts on the way report (ip(7), IP_RECVERR), which a socket that is not connected is not told.
+func sendTo(s *stream, a Attempt, _ *Result) error {
+	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
+	if a.Network == UDP6 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 	}
+	_ = unix.SetsockoptInt(s.fd, level, option, 1)
+	_, sa := sockaddr(a.Addr)
 	return s.sendEach(a, sa)
 }
 
 func (s *stream) sendEach(a Attempt, sa unix.Sockaddr) error {
 	for _, m := range a.Messages() {
-		if err := unix.Sendmsg(s.fd, m, nil, sa, unix.MSG_NOSIGNAL); err != nil {
+		if err := s.sendOne(m, nil, sa); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sendResolvers sends to every nameserver of the guest's that has the socket's family.
-func (s *stream) sendResolvers(a Attempt) error {
-	servers, err := nameservers()
-	if err != nil {
+// sendOne sends one datagram. The queue of a device may be full for a while.
+func (s *stream) sendOne(m, control []byte, sa unix.Sockaddr) error {
+	for {
+		err := unix.Sendmsg(s.fd, m, control, sa, unix.MSG_NOSIGNAL)
+		if err == nil {
+			return nil
+		}
+		if err := s.again(err, unix.POLLOUT); err != nil {
+			return err
+		}
+	}
+}
+
+func sendConnected(s *stream, a Attempt, r *Result) error {
+	_, sa := sockaddr(a.Addr)
+	err := unix.Connect(s.fd, sa)
+	if r.decided(s, err) != nil {
+		r.Stage = StageConnect
 		return err
 	}
-	last, sent := error(unix.ENETUNREACH), false
-	for _, ip := range servers {
-		if ip.Is4() != a.Addr.Addr().Is4() {
-			continue
-		}
-		_, sa := sockaddr(netip.AddrPortFrom(ip, a.Addr.Port()))
-		if last = s.sendEach(a, sa); last == nil {
+	return s.sendEach(a, nil)
+}
+
+// sendAlso sends to Also first. That this fails is no obstacle.
+func sendAlso(s *stream, a Attempt, _ *Result) error {
+	_, also := sockaddr(a.Also)
+	_ = s.sendOne(unheard, nil, also)
+	_, sa := sockaddr(a.Addr)
+	return s.sendEach(a, sa)
+}
+
+// sendResolvers sends to every nameserver of the guest's. It fails if none could be sent to.
+func sendResolvers(s *stream, a Attempt, r *Result) error {
+	servers, err := nameservers(a.Addr)
+	if err != nil {
+		r.Stage = StagePrepare
+		return err
+	}
+	sent := false
+	for _, at := range servers {
+		_, sa := sockaddr(at)
+		if err = s.sendEach(a, sa); err == nil {
 			sent = true
 		}
 	}
 	if sent {
 		return nil
 	}
-	return last
+	return err
 }
 
 // sendFamilyZero names no family, which Linux takes for IPv4 in a sendto.
-func (s *stream) sendFamilyZero(a Attempt) error {
+func sendFamilyZero(s *stream, a Attempt, _ *Result) error {
 	raw := rawInet4(a.Addr)
 	raw.Family = unix.AF_UNSPEC
 	for _, m := range a.Messages() {
@@ -101,38 +133,25 @@ func (s *stream) sendFamilyZero(a Attempt) error {
 	return nil
 }
 
-// mmsghdr is struct mmsghdr of sendmmsg(2).
-type mmsghdr struct {
-	hdr unix.Msghdr
-	len uint32
-	_   [4]byte
+// hear waits for an answer with n in it, as an echo has and an answer to a DNS query. The first datagram without is kept in case there
+// is no other. Whose answer it is, its sender's address does not say (tsi-and-virtio-net §2): the proof in it does.
+func (s *stream) hear(n echo.Nonce) ([]byte, error) {
+	var foreign []byte
+	for {
+		b, err := s.receive()
+		if b == nil || err != nil {
+			return foreign, err
+		}
+		if bytes.Contains(bytes.ToLower(b), []byte(n)) {
+			return b, nil
+		}
+		if foreign == nil {
+			foreign = b
+		}
+	}
 }
 
-// sendBatch sends one message to the allowed destination and one to the attempt's, in one call.
-func (s *stream) sendBatch(a Attempt) error {
-	to := [2]unix.RawSockaddrInet4{rawInet4(a.Also), rawInet4(a.Addr)}
-	payload := [2][]byte{[]byte("BOTTLE first"), a.Messages()[0]}
-	var iov [2]unix.Iovec
-	var batch [2]mmsghdr
-	for i := range batch {
-		iov[i].Base = &payload[i][0]
-		iov[i].SetLen(len(payload[i]))
-		batch[i].hdr.Name = (*byte)(unsafe.Pointer(&to[i]))
-		batch[i].hdr.Namelen = unix.SizeofSockaddrInet4
-		batch[i].hdr.Iov = &iov[i]
-		batch[i].hdr.SetIovlen(1)
-	}
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&batch[0])), 2, unix.MSG_NOSIGNAL, 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	if n < 2 {
-		return unix.EIO
-	}
-	return nil
-}
-
-// receive waits for one datagram. Silence until the deadline is no error: nothing in the kernel failed.
+// receive waits for one datagram. Silence until the budget is gone is none, and no error: nothing in the kernel failed.
 func (s *stream) receive() ([]byte, error) {
 	buf := make([]byte, MaxReply)
 	for {

@@ -112,7 +112,7 @@ func (r Result) fault(a Attempt) string {
 
 func (s Stage) known() bool {
 	switch s {
-	case StageSocket, StageConnect, StageWrite, StageRead, StageDone, StageSkipped, StageUnfinished:
+	case StagePrepare, StageSocket, StageConnect, StageWrite, StageRead, StageDone, StageSkipped, StageUnfinished:
 		return true
 	}
 	return false

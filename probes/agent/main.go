@@ -23,18 +23,24 @@ const (
 // RequestVariable is the environment variable that may hold the request: carrying a file into a guest costs another process.
 const RequestVariable = "BOTTLE_REQUEST"
 
+// apartVerb is the only argument of the child that the agent has make an attempt for it.
+const apartVerb = "--apart"
+
 // requestTimeout bounds the wait for a request that never comes.
 const requestTimeout = 10 * time.Second
 
-// Main is bottle-agent: it reads one request, as ReadRequest does, and writes one response to stdout. It returns the exit code, and it ends the process itself if the request's deadline passes. With the
-// waiter's arguments it is the waiter instead.
+// Main is bottle-agent: it reads one request, as ReadRequest does, and writes one response to stdout. It returns the exit code, and it
+// ends the process itself if the request's deadline passes. With the waiter's arguments it is the waiter instead.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if waiter.Is(args) {
 		return waiter.Main(args, stderr)
 	}
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
 	defer watchdog.Stop()
-	start := time.Now()
+	start, run := time.Now(), Run
+	if len(args) == 1 && args[0] == apartVerb {
+		args, run = nil, runApart
+	}
 	req, err := ReadRequest(args, stdin)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
@@ -42,7 +48,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	deadline := start.Add(time.Duration(req.DeadlineMS) * time.Millisecond)
 	watchdog.Reset(time.Until(deadline))
-	resp, err := Run(req, deadline)
+	resp, err := run(req, deadline)
 	if err == nil {
 		err = json.NewEncoder(stdout).Encode(resp)
 	}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"slices"
 
 	"bottle.internal/internal/echo"
 )
@@ -22,7 +21,7 @@ const (
 	Unreachable   Observation = "unreachable"    // no route, no such host, no such address
 	Filtered      Observation = "filtered"       // silence until the budget ran out
 	Unresolved    Observation = "unresolved"     // a name did not resolve
-	Unsupported   Observation = "unsupported"    // the guest's kernel does not know this kind of socket or call
+	Unsupported   Observation = "unsupported"    // the guest's kernel does not know this kind of socket, call or method, or keeps it from the guest
 	Readable      Observation = "readable"       // a look found what it looked for
 	Writable      Observation = "writable"       // a write went through
 	Absent        Observation = "absent"         // there is no such thing in the guest
@@ -58,8 +57,11 @@ var byErrno = map[string]Observation{
 // Observe reads the evidence in r, the result of a: how far it got, the errno, and the reply. It is a pure function, and the
 // host's reading of a result is this one, whatever r.Observation says.
 func Observe(a Attempt, r Result) Observation {
-	if r.Stage == StageSkipped || r.Stage == StageUnfinished {
+	switch r.Stage {
+	case StageSkipped, StageUnfinished:
 		return ProbeError
+	case StagePrepare:
+		return observePrepared(r)
 	}
 	switch a.Network {
 	case Look:
@@ -74,10 +76,18 @@ func Observe(a Attempt, r Result) Observation {
 	if reply, err := echo.ParseResponse(r.Reply); err == nil && reply.Nonce == r.Nonce {
 		return Reachable
 	}
+	if tally, ok := ParseTally(r.Reply); ok && a.Method == Race {
+		return observeRace(tally, r)
+	}
 	if len(r.Reply) > 0 {
 		return observeForeign(a, r)
 	}
-	if a.Method != "" && slices.Contains(refusedMethods, r.Errno) {
+	return observeSilence(a, r)
+}
+
+// observeSilence reads an attempt that had no answer.
+func observeSilence(a Attempt, r Result) Observation {
+	if notThisWay[r.Errno] && a.Method != "" && a.Method != Connected {
 		return Unsupported
 	}
 	switch r.Stage {
@@ -92,8 +102,35 @@ func Observe(a Attempt, r Result) Observation {
 	return ProbeError
 }
 
-// refusedMethods are errnos by which a kernel says that it does not do a thing this way.
-var refusedMethods = []string{"EISCONN", "ENOTCONN", "EINVAL", "EOPNOTSUPP", "ENOTSUP", "EALREADY", "ENOSYS", "ENOENT", "EEXIST", "ENODEV"}
+// notThisWay are the errnos by which a kernel says that it does not do with a socket what a method asks.
+var notThisWay = map[string]bool{"EISCONN": true, "EALREADY": true, "EINVAL": true, "EOPNOTSUPP": true, "ENOPROTOOPT": true, "ENOSYS": true}
+
+// observePrepared reads an attempt that ended before it began. What the kernel keeps from the guest is no wall's denial of the target, and
+// must not be taken for one.
+func observePrepared(r Result) Observation {
+	switch r.Errno {
+	case "EPERM", "EACCES", "ENODEV", "ENOSPC", "EUSERS", "ENOENT", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT":
+		return Unsupported
+	}
+	if notThisWay[r.Errno] {
+		return Unsupported
+	}
+	return ProbeError
+}
+
+// observeRace reads a race that met no echo. One without a single connection to Also was none: nothing shows that the wall was looking
+// at that address.
+func observeRace(t Tally, r Result) Observation {
+	switch {
+	case t.Addr > 0:
+		return HandshakeOnly
+	case t.Also == 0:
+		return ProbeError
+	case notThisWay[r.Errno]:
+		return Unsupported
+	}
+	return observeConnect(r)
+}
 
 // observeForeign reads an answer that is no echo. A ping that comes back as it was sent may have been answered by anybody on the
 // way.

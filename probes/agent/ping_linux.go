@@ -9,7 +9,7 @@ import (
 
 // ping sends echo requests whose payloads are the attempt's messages and waits for one that comes back.
 func ping(a Attempt, r *Result, start time.Time) error {
-	s := stream{deadline: start.Add(a.Budget())}
+	s := stream{start: start, deadline: start.Add(a.Budget())}
 	defer s.close()
 	family, sa := sockaddr(a.Addr)
 	proto, kind, request := unix.IPPROTO_ICMP, unix.SOCK_DGRAM, byte(8)

@@ -22,10 +22,7 @@ func Run(r Request, deadline time.Time) (Response, error) {
 		flows:   make(chan struct{}, MaxFlows),
 		results: make(map[string]Result, len(r.Attempts)),
 	}
-	resp := Response{Schema: Schema, Run: r.Run}
-	if !r.Apart {
-		resp.Self = checkSelf(b.end)
-	}
+	resp := Response{Schema: Schema, Run: r.Run, Self: checkSelf(b.end)}
 	watch := newListenerWatch(r.Attempts)
 	watch.look()
 	for _, phase := range phases(r.Attempts) {

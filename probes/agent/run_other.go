@@ -11,3 +11,5 @@ import (
 func Run(Request, time.Time) (Response, error) {
 	return Response{}, errors.New("agent: it runs in a Linux guest only")
 }
+
+func runApart(r Request, deadline time.Time) (Response, error) { return Run(r, deadline) }

@@ -17,7 +17,7 @@ func dialVSOCK(a Attempt, r *Result, start time.Time) (err error) {
 	if a.Method == Sweep {
 		return sweep(a, r, start)
 	}
-	s := stream{deadline: start.Add(a.Budget())}
+	s := stream{start: start, deadline: start.Add(a.Budget())}
 	defer s.close()
 	r.Stage, err = s.connect(unix.AF_VSOCK, 0, &unix.SockaddrVM{CID: a.CID, Port: a.VPort})
 	r.ConnectUS = time.Since(start).Microseconds()

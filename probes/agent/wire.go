@@ -45,7 +45,6 @@ type Request struct {
 	Run        echo.Nonce `json:"run"`         // returned in the response: a response of another run is refused
 	DeadlineMS int        `json:"deadline_ms"` // the agent has ended by then, whatever happened, counted from its start
 	Attempts   []Attempt  `json:"attempts"`
-	Apart      bool       `json:"apart,omitempty"` // the agent's own, for a child of its: no self-check
 }
 
 // A Response is what the agent answers: the self-check and one result per attempt.
@@ -61,7 +60,8 @@ type Stage string
 
 // The stages. At connect, write and read an empty errno means that the budget ran out there.
 const (
-	StageSocket     Stage = "socket" // no socket could be made
+	StagePrepare    Stage = "prepare" // what the method needs first could not be had: a namespace, a route, a connection to Also
+	StageSocket     Stage = "socket"  // no socket could be made
 	StageConnect    Stage = "connect"
 	StageWrite      Stage = "write"
 	StageRead       Stage = "read"
