@@ -87,8 +87,10 @@ type streamCanary struct {
 	listener net.Listener
 	visits   sync.WaitGroup
 	stop     context.CancelFunc
-	// attend answers one visitor, and closes conn; nil is as serveStream does.
+	// attend looks after one visitor, and closes conn; nil is as serveStream does.
 	attend func(ctx context.Context, conn net.Conn, v *visit)
+	// answer is what the sender of b, understood as m, gets back, nil for nothing; nil is prove.
+	answer func(v *visit, m message, b []byte) []byte
 }
 
 // serve begins to answer whoever comes to l. It is called once, before anything else but a choice of secret and of what attends.
@@ -98,8 +100,11 @@ func (c *streamCanary) serve(name, network string, l net.Listener) {
 	if c.secret == (echo.Secret{}) {
 		c.secret = echo.NewSecret()
 	}
+	if c.answer == nil {
+		c.answer = func(v *visit, m message, _ []byte) []byte { return m.proveStream(v, c.secret) }
+	}
 	if c.attend == nil {
-		c.attend = func(ctx context.Context, conn net.Conn, v *visit) { serveStream(ctx, conn, v, c.secret, v.sawAs) }
+		c.attend = func(ctx context.Context, conn net.Conn, v *visit) { serveStream(ctx, conn, v, v.sawAs, c.answer) }
 	}
 	c.visits.Go(func() { c.accept(ctx) })
 }
@@ -146,23 +151,22 @@ func (c *streamCanary) accept(ctx context.Context) {
 	}
 }
 
-// serveStream answers one stream: it reads a request, has its nonce logged by saw and proves that it was here.
-func serveStream(ctx context.Context, conn io.ReadWriteCloser, v *visit, s echo.Secret, saw func(form string, n echo.Nonce)) {
+// serveStream answers one stream: it reads a message, has its nonce logged by saw, and sends what answer makes of it.
+func serveStream(ctx context.Context, conn io.ReadWriteCloser, v *visit, saw func(form string, n echo.Nonce), answer func(*visit, message, []byte) []byte) {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if d, ok := conn.(interface{ SetDeadline(time.Time) error }); ok {
 		_ = d.SetDeadline(time.Now().Add(visitLimit))
 	}
-	m := readMessage(conn, saw)
-	if m.nonce == "" {
-		return
+	m, b := readMessage(conn, saw)
+	if reply := answer(v, m, b); reply != nil {
+		_, _ = conn.Write(reply)
 	}
-	_, _ = conn.Write(m.answerStream(echo.NewReply(s, v.Name, m.nonce, v.Peer, v.Local)))
 }
 
 // readMessage reads until a message is whole, or nothing more comes. Its nonce is logged as soon as it is there, so that whoever
 // leaves a message unfinished was seen all the same.
-func readMessage(r io.Reader, saw func(form string, n echo.Nonce)) message {
+func readMessage(r io.Reader, saw func(form string, n echo.Nonce)) (message, []byte) {
 	buf := make([]byte, 0, maxRequest)
 	for seen := false; ; {
 		n, err := r.Read(buf[len(buf):cap(buf)])
@@ -174,7 +178,7 @@ func readMessage(r io.Reader, saw func(form string, n echo.Nonce)) message {
 			saw(m.form, m.nonce)
 		}
 		if m.whole || last {
-			return m
+			return m, buf
 		}
 	}
 }

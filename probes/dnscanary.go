@@ -163,7 +163,7 @@ func (c *DNSCanary) attend(ctx context.Context, conn net.Conn, v *visit) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	size, err := r.Peek(2)
 	if err != nil || binary.BigEndian.Uint16(size) > maxRequest {
-		serveStream(ctx, buffered{r, conn}, v, c.Secret(), v.sawAs)
+		serveStream(ctx, buffered{r, conn}, v, v.sawAs, c.tcp.answer)
 		return
 	}
 	defer func() { _ = conn.Close() }()

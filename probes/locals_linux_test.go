@@ -228,7 +228,7 @@ func TestSidecar(t *testing.T) {
 					return
 				}
 				v := everywhere.ledger.enter("published", "tcp", "", "")
-				serveStream(t.Context(), conn, v, everywhere.Secret(), v.sawAs)
+				serveStream(t.Context(), conn, v, v.sawAs, everywhere.answer)
 			}
 		}()
 		s.Run = walled(s, confinedGuest).run(nil)

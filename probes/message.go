@@ -70,9 +70,14 @@ func readDatagram(b []byte) message {
 	return message{form: "dns", nonce: n, whole: true, query: q}
 }
 
-// answerStream is what proves r on a stream that began with m. A ClientHello is answered in the clear: whoever sent it to have a
-// nonce seen is no TLS client, and no certificate proves what the nonce's proof does.
-func (m message) answerStream(r echo.Reply) []byte {
+// proveStream proves to v, whose stream began with m, that its nonce arrived, with what is made of s; nil if there was none. A
+// ClientHello is answered in the clear: whoever sent it to have a nonce seen is no TLS client, and no certificate proves what the
+// nonce's proof does.
+func (m message) proveStream(v *visit, s echo.Secret) []byte {
+	if m.nonce == "" {
+		return nil
+	}
+	r := echo.NewReply(s, v.Name, m.nonce, v.Peer, v.Local)
 	if m.form != "dns" {
 		return echo.Response(r)
 	}

@@ -294,7 +294,7 @@ func FuzzReadMessages(f *testing.F) {
 				continue
 			}
 			r := echo.NewReply(echo.NewSecret(), "x", m.nonce, "", "")
-			if !m.nonce.Valid() || m.form == "" || len(m.answerStream(r)) == 0 || len(m.answerDatagram(r)) == 0 {
+			if !m.nonce.Valid() || m.form == "" || len(m.proveStream(&visit{}, echo.NewSecret())) == 0 || len(m.answerDatagram(r)) == 0 {
 				t.Errorf("%+v", m)
 			}
 		}

@@ -30,10 +30,12 @@ import (
 // and a payload. A flow of dns is what the engine's own resolver forwards: its frames are DNS messages, and the destination is the
 // one that the guest asked. A flow of icmp is the payload of one ping. A name that has a nonce for a label is a sighting, and so is
 // all else by which a Canary or a UDPCanary knows a nonce; the network of a sighting is the flow's.
+// At the addresses of the clouds' metadata services it tells what those tell, in a text of its own that MetadataIn knows again.
 // It is safe for concurrent use.
 type World struct {
 	dir      string
 	secret   echo.Secret
+	metadata metadata
 	ledger   ledger
 	listener net.Listener
 	flows    sync.WaitGroup
@@ -66,7 +68,7 @@ func NewWorld() (*World, error) {
 		return nil, fmt.Errorf("probes: a world: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	w := &World{dir: dir, secret: echo.NewSecret(), listener: l, stop: stop}
+	w := &World{dir: dir, secret: echo.NewSecret(), metadata: newMetadata(), listener: l, stop: stop}
 	w.flows.Go(func() { w.accept(ctx) })
 	return w, nil
 }
@@ -82,6 +84,9 @@ func (w *World) Secret() echo.Secret { return w.secret }
 func (w *World) Sightings(ctx context.Context) ([]echo.Sighting, error) {
 	return w.ledger.sightings(ctx)
 }
+
+// MetadataIn reports whether b has what only the metadata services told that the world has at their addresses.
+func (w *World) MetadataIn(b []byte) bool { return w.metadata.in(b) }
 
 // Strangers are the flows to addr since then that brought no nonce.
 func (w *World) Strangers(addr netip.AddrPort, since time.Time) []Stranger {
@@ -145,7 +150,7 @@ func (w *World) serve(ctx context.Context, conn net.Conn) {
 	v := w.ledger.enter(worldName, f.Network, f.Source.String(), f.Destination.String())
 	switch f.Network {
 	case "tcp":
-		serveStream(ctx, buffered{r, conn}, v, w.secret, func(_ string, n echo.Nonce) { v.saw(n) })
+		serveStream(ctx, buffered{r, conn}, v, func(_ string, n echo.Nonce) { v.saw(n) }, w.answerStream)
 	case "udp", "dns", "icmp":
 		w.serveDatagrams(ctx, r, conn, v)
 	}
@@ -160,6 +165,17 @@ type buffered struct {
 func (b buffered) Write(p []byte) (int, error)   { return b.conn.Write(p) }
 func (b buffered) Close() error                  { return b.conn.Close() }
 func (b buffered) SetDeadline(t time.Time) error { return b.conn.SetDeadline(t) }
+
+// answerStream is what comes back on a stream that began with b, understood as m: at the address of a metadata service what that
+// tells, if b asks for it, and the proof everywhere else.
+func (w *World) answerStream(v *visit, m message, b []byte) []byte {
+	if at, err := netip.ParseAddrPort(v.Local); err == nil && isMetadataService(at) {
+		if answer := w.metadata.answer(b); answer != nil {
+			return answer
+		}
+	}
+	return m.proveStream(v, w.secret)
+}
 
 // serveDatagrams answers each framed datagram with a framed reply. The first nonce is the flow's; each further one is a visit
 // of its own.
