@@ -166,6 +166,16 @@ func TestLocalRowsOfAVM(t *testing.T) {
 	}
 }
 
+// A call that the agent does not know was not made.
+func TestUnknownCall(t *testing.T) {
+	for _, id := range []string{"net.raw.tun", "kernel.attack-surface"} {
+		g := func(agent.Attempt) agent.Result { return failedWith(agent.StageDone, "EINVAL") }
+		if f := runLocal(t, localSite(t, g), id); f.Verdict != Inconclusive {
+			t.Errorf("%s", f)
+		}
+	}
+}
+
 func TestStrayMounts(t *testing.T) {
 	vm, box, declared := Site{Declared: Declared{Boundary: VM}}, Site{}, Site{Declared: Declared{Mounts: []Mount{{Guest: "/etc/*"}, {Guest: "/usr"}}}}
 	for _, c := range []struct {
