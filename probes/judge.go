@@ -64,7 +64,7 @@ func judge(q question) Finding {
 	worst := rule(Error, "nothing was tried")
 	for i, t := range q.trials {
 		r := q.trial(t)
-		if i == 0 || r.Verdict.worse(worst.Verdict) {
+		if i == 0 || r.Verdict.Worse(worst.Verdict) {
 			worst = r
 		}
 		f.Attempts = append(f.Attempts, t.attempts...)

@@ -66,7 +66,7 @@ func (r Report) Finding(id string) (Finding, error) {
 // order. A report of nothing, of nothing that was executed, or one that is invalid, is an error at least.
 func (r Report) Worst() Verdict {
 	worst := r.worst()
-	if r.Invalid != "" && Error.worse(worst) {
+	if r.Invalid != "" && Error.Worse(worst) {
 		return Error
 	}
 	return worst
@@ -76,7 +76,7 @@ func (r Report) Worst() Verdict {
 func (r Report) worst() Verdict {
 	worst := NotApplicable
 	for _, f := range r.Findings {
-		if f.Verdict.worse(worst) {
+		if f.Verdict.Worse(worst) {
 			worst = f.Verdict
 		}
 	}

@@ -47,8 +47,11 @@ const (
 // byWeight orders verdicts from the worst. A leak is a fact whatever else went wrong, so it outweighs an error.
 var byWeight = []Verdict{Leak, Overblocked, Error, Inconclusive, Exposed, Contained, NotApplicable}
 
-// worse reports whether v weighs more than w. A verdict that is none of ours weighs as an error.
-func (v Verdict) worse(w Verdict) bool { return v.weight() < w.weight() }
+// Verdicts are all verdicts, from the one that weighs most.
+func Verdicts() []Verdict { return slices.Clone(byWeight) }
+
+// Worse reports whether v weighs more than w. A verdict that is none of ours weighs as an error.
+func (v Verdict) Worse(w Verdict) bool { return v.weight() < w.weight() }
 
 func (v Verdict) weight() int {
 	if i := slices.Index(byWeight, v); i >= 0 {
