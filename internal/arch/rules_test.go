@@ -48,6 +48,10 @@ var rules = []rule{
 		why: "the judge has no waivers: who judges must not know what will be forgiven",
 	},
 	{
+		who: []string{"./probes/..."}, but: []string{"./probes/reports"}, ban: []string{"./probes/reports"},
+		why: "a report is written down after it is judged: how it looks in a browser or to a CI system must not reach into what it says, nor its libraries into who only probes",
+	},
+	{
 		who: []string{"./probes/agent/...", "./cmd/bottle-agent"}, only: []string{"std", "golang.org/x/sys/...", "./probes/agent/...", "./internal/echo"}, ban: []string{"testing"},
 		why: "the agent is copied into every guest: static, at most 4 MB, nothing of the host's side",
 	},

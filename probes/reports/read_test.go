@@ -1,0 +1,134 @@
+package reports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"bottle.internal/probes"
+)
+
+var addresses = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+
+func marshal(t testing.TB, r probes.Report) []byte {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRead(t *testing.T) {
+	want := specimen()
+	got, err := Read(bytes.NewReader(marshal(t, want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, addresses, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("read back (-want +got):\n%s", diff)
+	}
+}
+
+// What package probes holds as its format can be read.
+func TestReadGolden(t *testing.T) {
+	f, err := os.Open("../testdata/report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if r, err := Read(f); err != nil || len(r.Findings) == 0 {
+		t.Errorf("%d findings, %v", len(r.Findings), err)
+	}
+}
+
+func TestReadIsStrict(t *testing.T) {
+	whole := string(marshal(t, specimen()))
+	swap := func(from, to string) string {
+		if !strings.Contains(whole, from) {
+			t.Fatalf("the specimen has no %s", from)
+		}
+		return strings.Replace(whole, from, to, 1)
+	}
+	for name, in := range map[string]string{
+		"nothing":           "",
+		"no report":         "[]",
+		"another schema":    swap(`"schema":1`, `"schema":2`),
+		"no schema":         swap(`"schema":1,`, ``),
+		"unknown field":     swap(`"engine":`, `"exculpation":"x","engine":`),
+		"unknown verdict":   swap(`"verdict":"leak"`, `"verdict":"green"`),
+		"no verdict":        swap(`"verdict":"leak",`, ``),
+		"unknown severity":  swap(`"severity":"critical"`, `"severity":"fatal"`),
+		"unknown expect":    swap(`"expect":"contain"`, `"expect":"hope"`),
+		"unknown assurance": swap(`"assurance":"L1"`, `"assurance":"L9"`),
+		"unknown state":     swap(`"state":"held"`, `"state":"yes"`),
+		"no id":             swap(`"id":"net.tcp.public.v4"`, `"id":""`),
+		"twice":             swap(`"id":"net.tcp.public.v4"`, `"id":"net.udp.quic"`),
+		"cut short":         whole[:len(whole)-1],
+		"more behind":       whole + "{}",
+	} {
+		if r, err := Read(strings.NewReader(in)); !errors.Is(err, ErrReport) || len(r.Findings) > 0 {
+			t.Errorf("%s: %v, %d findings", name, err, len(r.Findings))
+		}
+	}
+}
+
+func TestReadIsBounded(t *testing.T) {
+	endless := io.MultiReader(strings.NewReader(`{"schema":1,"engine":"`), letters{})
+	if _, err := Read(endless); !errors.Is(err, ErrReport) {
+		t.Error(err)
+	}
+}
+
+// letters is a reader without an end.
+type letters struct{}
+
+func (letters) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'a'
+	}
+	return len(b), nil
+}
+
+func TestReadFails(t *testing.T) {
+	broken := errors.New("broken")
+	if _, err := Read(iotest.ErrReader(broken)); !errors.Is(err, broken) || errors.Is(err, ErrReport) {
+		t.Error(err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(marshal(f, specimen()))
+	for _, p := range payloads {
+		r := specimen()
+		r.Engine, r.Findings[0].Reason, r.Findings[1].Attempts[0].Reply, r.Findings[2].ID = p, p, p, p
+		f.Add(marshal(f, r))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Read(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		for name, write := range writers {
+			if err := write(io.Discard, r); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		again, err := Read(bytes.NewReader(marshal(t, r)))
+		if err != nil {
+			t.Fatalf("what was read cannot be read again: %v", err)
+		}
+		if diff := cmp.Diff(r, again, addresses, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
