@@ -205,7 +205,7 @@ func TestLedgerOverflow(t *testing.T) {
 		t.Fatalf("%d sightings, %v", len(all), err)
 	}
 	l.enter("x", "tcp", "peer", "local")
-	if _, err := l.sightings(t.Context()); !errors.Is(err, errOverflow) {
-		t.Errorf("after one more: %v", err)
+	if all, err := l.sightings(t.Context()); !errors.Is(err, errOverflow) || len(all) != maxEntries {
+		t.Errorf("after one more: %d sightings, %v", len(all), err)
 	}
 }

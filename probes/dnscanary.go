@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -61,7 +62,7 @@ func (c *DNSCanary) listen(name string, addr netip.AddrPort) error {
 		return fmt.Errorf("probes: a DNS canary at %q: %w", bound, err)
 	}
 	secret := echo.NewSecret()
-	c.udp = &UDPCanary{name: name, addr: bound, secret: secret, conn: conn, answer: c.answerDatagram}
+	c.udp = &UDPCanary{name: name, addr: bound, secret: secret, conn: newEarshot(conn), answer: c.answerDatagram}
 	c.tcp = &Canary{addr: bound, streamCanary: streamCanary{secret: secret, attend: c.attend}}
 	c.udp.begin()
 	c.tcp.serve(name, "tcp", l)
@@ -79,17 +80,11 @@ func (c *DNSCanary) Secret() echo.Secret { return c.udp.secret }
 
 // Sightings are the nonces that arrived, oldest first, those of Alive among them. An error means that the log is not complete.
 func (c *DNSCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
-	all, err := c.udp.Sightings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	streams, err := c.tcp.Sightings(ctx)
-	if err != nil {
-		return nil, err
-	}
+	all, udpErr := c.udp.Sightings(ctx)
+	streams, tcpErr := c.tcp.Sightings(ctx)
 	all = append(all, streams...)
 	slices.SortStableFunc(all, func(a, b echo.Sighting) int { return a.Time.Compare(b.Time) })
-	return all, nil
+	return all, errors.Join(udpErr, tcpErr)
 }
 
 // Strangers are the questions and connections since then that brought no nonce.

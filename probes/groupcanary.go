@@ -17,7 +17,7 @@ func NewGroupCanary(name string, group netip.AddrPort, on netip.Addr) (*UDPCanar
 	if err != nil {
 		return nil, fmt.Errorf("probes: a canary for %q on %q: %w", group, on, err)
 	}
-	c := &UDPCanary{name: name, addr: group, conn: conn, dial: func(ctx context.Context) (net.Conn, error) { return dialGroup(ctx, group, on) }}
+	c := &UDPCanary{name: name, addr: group, conn: newEarshot(conn), dial: func(ctx context.Context) (net.Conn, error) { return dialGroup(ctx, group, on) }}
 	c.begin()
 	return c, nil
 }

@@ -19,7 +19,7 @@ type ICMPCanary struct {
 	name   string
 	addr   netip.Addr
 	ledger ledger
-	conn   net.PacketConn
+	conn   *earshot
 	deaf   chan struct{} // closed when nothing is heard any more
 }
 
@@ -40,7 +40,7 @@ func NewICMPCanary(name string, addr netip.Addr) (*ICMPCanary, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("probes: an ICMP canary at %q: the socket is at %q", addr, conn.LocalAddr())
 	}
-	c := &ICMPCanary{name: name, addr: addr, conn: conn, deaf: make(chan struct{})}
+	c := &ICMPCanary{name: name, addr: addr, conn: newEarshot(conn), deaf: make(chan struct{})}
 	go c.serve()
 	return c, nil
 }
@@ -58,7 +58,8 @@ func (c *ICMPCanary) Addr() netip.Addr { return c.addr }
 // Sightings are the nonces that arrived, those of Alive among them; Peer and Local are addresses without a port. An error means that
 // the log is not complete.
 func (c *ICMPCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
-	return c.ledger.sightings(ctx)
+	all, err := c.ledger.sightings(ctx)
+	return all, errors.Join(err, c.conn.whole())
 }
 
 // Strangers are the pings since then that brought no nonce.

@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,7 +25,7 @@ type UDPCanary struct {
 	secret echo.Secret
 	ledger ledger
 
-	conn   net.PacketConn
+	conn   *earshot
 	dial   func(context.Context) (net.Conn, error) // from its own position
 	visits sync.WaitGroup
 	// answer is what the sender of b, understood as m, gets back, nil for nothing; nil is prove.
@@ -45,7 +46,7 @@ func NewUDPCanary(name string, addr netip.AddrPort, listenPacket func(network, a
 		_ = conn.Close()
 		return nil, err
 	}
-	c := &UDPCanary{name: name, addr: bound, conn: conn, dial: func(ctx context.Context) (net.Conn, error) {
+	c := &UDPCanary{name: name, addr: bound, conn: newEarshot(conn), dial: func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", bound.String())
 	}}
 	c.begin()
@@ -76,9 +77,11 @@ func (c *UDPCanary) Addr() netip.AddrPort { return c.addr }
 // Secret is what the canary's proofs are made with.
 func (c *UDPCanary) Secret() echo.Secret { return c.secret }
 
-// Sightings are the nonces that arrived, those of Alive among them. An error means that the log is not complete.
+// Sightings are the nonces that arrived, those of Alive among them. An error means that the log is not
+// complete: the kernel threw datagrams away, or the log is full.
 func (c *UDPCanary) Sightings(ctx context.Context) ([]echo.Sighting, error) {
-	return c.ledger.sightings(ctx)
+	all, err := c.ledger.sightings(ctx)
+	return all, errors.Join(err, c.conn.whole())
 }
 
 // Strangers are the datagrams since then that brought no nonce.
