@@ -11,13 +11,13 @@ import (
 	"github.com/magefile/mage/sh"
 )
 
-// Test runs all that CI runs: lint, vet, tidy, unit, integration, teeth, consumer, leftovers; needs a container engine.
+// Test runs all that CI runs: lint, vet, tidy, unit, integration, conformance, teeth, consumer, leftovers; needs a container engine.
 func Test() error { return gate("test") }
 
 // Unit runs the unit tests with -race; needs no VM, and without a container engine the tests that want one skip and say so.
 func Unit() error { return gate("unit") }
 
-// Integration runs the suites, or the one named behind it (smoke, loopback-refused, egress-port-bypass); needs a container engine,
+// Integration runs the suites, or the one named behind it (smoke, loopback-refused, egress-port-bypass, conformance); needs a container engine,
 // and smolvm or a plain Linux, where the simulator takes its place and says so.
 func Integration() error {
 	// mage knows no optional argument without a flag's dress, and a suite's name is one word everywhere.

@@ -32,7 +32,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = "usage: gate test|unit|integration [SUITE]|teeth|lint|vet|tidy|consumer|bench|record|sweep|rename PATH"
+const usage = "usage: gate test|unit|integration [SUITE]|conformance|teeth|lint|vet|tidy|consumer|bench|record|sweep|rename PATH"
 
 // run is the command: args without the program's name, the exit code as the result.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -97,7 +97,7 @@ func (g *gate) stages(ctx context.Context, word string, rest []string) ([]stage.
 	}
 	all := []stage.Stage{
 		stage.Check("lint", g.lint), stage.Check("vet", g.vet), stage.Check("tidy", g.tidy),
-		g.unit(), g.integration(""), g.teeth(), g.consumer(),
+		g.unit(), g.integration(""), g.conformance(), g.teeth(), g.consumer(),
 	}
 	if word == "test" {
 		return append(all, g.leftovers(ctx)), true

@@ -89,6 +89,13 @@ func (g *gate) integration(name string) stage.Stage {
 	}}
 }
 
+// conformance asks the whole catalogue of a bottle and its twin.
+func (g *gate) conformance() stage.Stage {
+	s := g.integration(suite.Conformance)
+	s.Name = suite.Conformance
+	return s
+}
+
 // teeth runs the suites' claims against bottles broken on purpose.
 func (g *gate) teeth() stage.Stage {
 	return stage.Stage{Name: "teeth", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
@@ -112,7 +119,7 @@ func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Re
 	if err != nil {
 		return nil, err
 	}
-	if name == suite.Teeth {
+	if name == suite.Teeth || name == suite.Conformance {
 		variants = host.Outermost(variants)
 	}
 	r := suite.Runner{Root: g.root, Artifacts: g.artifacts, Bin: filepath.Join(g.root, "bin", "suites"), Engine: g.engine, Variants: variants, Flags: g.race, Out: w}

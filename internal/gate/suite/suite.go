@@ -18,6 +18,10 @@ import (
 // Teeth is the suite that breaks bottles on purpose. It is a stage of its own and no part of an integration run.
 const Teeth = "teeth"
 
+// Conformance is the suite that asks the whole catalogue. It is a stage of its own too: what it asks of one release it need not ask of
+// every release in between.
+const Conformance = "conformance"
+
 // A Suite is one package of Ginkgo specs.
 type Suite struct {
 	Name       string // the directory below suites/, such as "loopback-refused"
@@ -48,13 +52,13 @@ func List(ctx context.Context, root string) ([]Suite, error) {
 	}
 }
 
-// Select returns the suites of that name out of all, or for "" all but Teeth. An unknown name is an error that lists the known.
+// Select returns the suites of that name out of all, or for "" all but Teeth and Conformance. An unknown name is an error that lists the known.
 func Select(all []Suite, name string) ([]Suite, error) {
 	var some []Suite
 	var known []string
 	for _, s := range all {
 		known = append(known, s.Name)
-		if s.Name == name || name == "" && s.Name != Teeth {
+		if s.Name == name || name == "" && s.Name != Teeth && s.Name != Conformance {
 			some = append(some, s)
 		}
 	}
