@@ -95,6 +95,7 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		HostLoopback: hostLoopback(b.plan.Backend),
 		Closed:       b.closedTargets(),
 		World:        b.world,
+		Passing:      b.passing(),
 		Twin:         b.twinSite(),
 		Denials:      b.denials(),
 		Refusals:     b.refusals,
@@ -102,6 +103,21 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Planted:      b.plantedTexts(),
 		Declared:     b.declared(),
 	}
+}
+
+// passing are the gateways of other bottles that are up on this host.
+func (b *Bottle) passing() []netip.Addr {
+	all, err := records()
+	if err != nil {
+		return nil
+	}
+	var gateways []netip.Addr
+	for _, r := range all {
+		if r.Plan != nil && r.Slug != b.plan.Slug && r.Plan.Gateway.IsValid() {
+			gateways = append(gateways, r.Plan.Gateway)
+		}
+	}
+	return gateways
 }
 
 // policyText is the effective policy as far as it is known: what was asked for, and what the release adds unasked.

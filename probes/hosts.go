@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -80,7 +81,7 @@ func isAny4(a hostAddr) bool { return isLAN(a) || isBridge4(a) }
 func (r *rig) hosts(f filter) []netip.Addr {
 	var all []netip.Addr
 	for _, a := range hostAddrs() {
-		if f(a) && a.Addr.WithZone("") != r.site.Allowed.Addr.Addr() {
+		if f(a) && a.Addr.WithZone("") != r.site.Allowed.Addr.Addr() && !slices.Contains(r.site.Passing, a.Addr) {
 			all = append(all, a.Addr)
 		}
 	}

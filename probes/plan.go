@@ -117,12 +117,18 @@ func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
 // witnessing is the aim of a plain connect that tells who denies a's address: on tsi datagrams are dropped without a word, and a way
 // round the wall that the guest's own kernel does not go says nothing of the wall.
 func (r *rig) witnessing(a aim) (aim, bool) {
-	if r.site.Backend != TSI || a.wall != policyWall || a.method == agent.Resolver {
+	if r.site.Backend != TSI || a.wall != policyWall {
 		return aim{}, false
 	}
 	w := aim{addr: a.addr, wall: policyWall} // by TCP: the policy goes by address, and only a connect is answered
-	if a.class() != datagrams && (a.class() != streams || a.method == "") {
+	switch {
+	case a.class() == datagrams:
+	case a.class() == streams && a.method != "" && a.method != agent.Resolver:
+	default:
 		return aim{}, false
+	}
+	if a.method == agent.Resolver {
+		w.method = agent.Resolver // only the guest knows its address
 	}
 	return w, true
 }

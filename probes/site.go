@@ -37,6 +37,8 @@ type Site struct {
 	HostLoopback []netip.Addr
 	// Closed are listeners that share an allowed address and must stay out of reach all the same.
 	Closed []Target
+	// Passing are addresses of this host that come and go with other sandboxes beside this one: no canary on them is sure to last.
+	Passing []netip.Addr
 	// Proxy is the sidecar's way out; nil means that it has none.
 	Proxy *Proxy
 	// Planted are texts that begin with DecoyPrefix and were put into the environment of whoever launched the sandbox, and nowhere
