@@ -111,7 +111,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVarP(&s.output, "output", "o", "table", "table or json")
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
-	root.AddCommand(newRun(s), newPrepare(s), newDial(s), newList(s), newDoctor(s), newSweep(s))
+	root.AddCommand(newRun(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newDoctor(s), newSweep(s))
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
