@@ -2,6 +2,7 @@ package probes
 
 import (
 	"net/netip"
+	"time"
 
 	"bottle.internal/probes/agent"
 )
@@ -53,14 +54,15 @@ func evasion(id string, s Severity, m agent.Method, how, why, source string) Pro
 
 const (
 	raceRounds    = 200
-	exhaustedWith = 300 // more than the 256 flows that smolvm's relay table holds
+	raceBudget    = 400 * time.Millisecond // or as many rounds as fit
+	exhaustedWith = 300                    // more than the 256 flows that smolvm's relay table holds
 )
 
 func (r *rig) shapeEvasion(a *aim, m agent.Method) {
 	a.method = m
 	switch m {
 	case agent.Race:
-		a.count = raceRounds
+		a.count, a.budget = raceRounds, raceBudget
 	case agent.Exhaust:
 		a.count = exhaustedWith
 	}

@@ -1,6 +1,6 @@
 // Command bench measures, in one run, what the simulator costs and what the fixture costs beside the same steps run one after
 // the other with the raw command lines. It prints a table and ends with 1 if a budget is missed. Arguments name parts (simulator,
-// images, launches); without any it measures all of them.
+// images, launches, probing); without any it measures all of them.
 package main
 
 import (
@@ -33,7 +33,7 @@ type part struct {
 }
 
 // parts are measured in this order.
-var parts = []part{{"simulator", simulator}, {"images", images}, {"launches", launches}}
+var parts = []part{{"simulator", simulator}, {"images", images}, {"launches", launches}, {"probing", probing}}
 
 // run measures the parts named, all if none is.
 func run(ctx context.Context, names []string) error {
