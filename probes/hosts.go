@@ -1,13 +1,11 @@
 package probes
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-	"syscall"
 
 	"bottle.internal/probes/agent"
 )
@@ -81,7 +79,7 @@ func isAny4(a hostAddr) bool { return isLAN(a) || isBridge4(a) }
 func (r *rig) hosts(f filter) []netip.Addr {
 	var all []netip.Addr
 	for _, a := range hostAddrs() {
-		if f(a) && a.Addr.WithZone("") != r.site.Allowed.Addr.Addr() && !slices.Contains(r.site.Passing, a.Addr) {
+		if f(a) && a.WithZone("") != r.site.Allowed.Addr.Addr() && !slices.Contains(r.site.Passing, a.Addr) {
 			all = append(all, a.Addr)
 		}
 	}
@@ -92,14 +90,14 @@ func (r *rig) hosts(f filter) []netip.Addr {
 const maxHosts = 4
 
 // hostAims aims at a canary on each address of the host that f takes. shape, if not nil, edits each aim.
-func (r *rig) hostAims(what string, f filter, port uint16, shape func(*aim)) ([]aim, absence) {
+func (r *rig) hostAims(what string, f filter, shape func(*aim)) ([]aim, absence) {
 	hosts := r.hosts(f)
 	if len(hosts) == 0 {
 		return nil, absence{why: "this host has no " + what}
 	}
 	var aims []aim
 	for _, h := range hosts[:min(maxHosts, len(hosts))] {
-		aims = append(aims, r.hostAim(netip.AddrPortFrom(h, port), shape))
+		aims = append(aims, r.hostAim(netip.AddrPortFrom(h, 0), shape))
 	}
 	return aims, absence{}
 }
@@ -127,7 +125,7 @@ func (r *rig) hostAim(addr netip.AddrPort, shape func(*aim)) aim {
 
 // firstHost is one address of the host that a guest must not reach, for probes of ways round the wall: which one does not matter.
 func (r *rig) firstHost(shape func(*aim)) ([]aim, absence) {
-	aims, none := r.hostAims("IPv4 address beside its loopback and the allowed one", isAny4, 0, shape)
+	aims, none := r.hostAims("IPv4 address beside its loopback and the allowed one", isAny4, shape)
 	if none.why != "" {
 		return nil, none
 	}
@@ -159,11 +157,6 @@ func (r *rig) canaryFor(network agent.Network, addr netip.AddrPort) (*post, erro
 		return r.canary(addr)
 	}
 	return r.udpCanary(addr)
-}
-
-// noSuchAddress reports whether err says that this host does not have the address.
-func noSuchAddress(err error) bool {
-	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
 // bound aims at a canary on an address that the host may or may not be able to bind, such as one beside the allowed.

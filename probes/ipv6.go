@@ -17,7 +17,7 @@ var ipv6Probes = []Probe{
 		What: "Dial a canary on the host's global and unique-local IPv6 addresses.", Why: ipv6Why, Control: canaryControl, Remedy: policyRemedy,
 		Source: "claude-code#24952", Where: "Where the host has such an address.",
 		aims: func(r *rig) ([]aim, absence) {
-			return r.hostAims("global or unique-local IPv6 address", isGlobal6, 0, nil)
+			return r.hostAims("global or unique-local IPv6 address", isGlobal6, nil)
 		},
 	},
 	{

@@ -34,7 +34,7 @@ var tcpHostProbes = []Probe{
 		Control: canaryControl, Remedy: policyRemedy,
 		Source: "smolvm#427 (a non-allowed address stayed reachable)", Where: everywhere,
 		aims: func(r *rig) ([]aim, absence) {
-			return r.hostAims("IPv4 address of a network of its own, the allowed one left out", isLAN, 0, nil)
+			return r.hostAims("IPv4 address of a network of its own, the allowed one left out", isLAN, nil)
 		},
 	},
 	{
@@ -44,7 +44,7 @@ var tcpHostProbes = []Probe{
 		Control: canaryControl, Remedy: policyRemedy + " A prefix wider than /32 for the bundle covers its gateway.",
 		Source: "agents-sandbox#144", Where: "Where the host has such a bridge.",
 		aims: func(r *rig) ([]aim, absence) {
-			return r.hostAims("container bridge with an address", isBridge4, 0, nil)
+			return r.hostAims("container bridge with an address", isBridge4, nil)
 		},
 	},
 	{

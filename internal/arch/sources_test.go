@@ -229,7 +229,7 @@ func TestEverySourceCheckBites(t *testing.T) {
 
 // topLevel is what may stand in the module's root.
 var topLevel = []string{
-	".ci", ".gitea", ".gitignore", ".golangci.yml", "CONTRIBUTING.md", "LICENSE", "README.md", "bottletest", "bundle", "cmd",
+	".ci", ".gitea", ".gitignore", ".golangci.yml", "CONTRIBUTING.md", "LICENSE", "README.md", "bottletest", "bundle", "cmd", "docs",
 	"go.mod", "go.sum", "internal", "magefile.go", "probes", "smolvm", "suites",
 }
 
