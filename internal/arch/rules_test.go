@@ -34,7 +34,7 @@ var rules = []rule{
 		why: "the netstack is the simulator's, and nobody who imports the kit pays for it",
 	},
 	{
-		who: []string{"./probes/..."}, but: []string{"./probes/profiles"}, ban: []string{"testing"},
+		who: []string{"./probes/..."}, but: []string{"./probes/profiles", "./probes/reports"}, ban: []string{"testing"},
 		only: []string{"std", "golang.org/x/sys/...", "./probes/...", "./internal/echo", "github.com/miekg/dns", "golang.org/x/net/..."},
 		why:  "probes judge any sandbox: they never learn that a VM, a bundle or a test exists; miekg/dns, and x/net with it, is the DNS canary's",
 	},
@@ -42,6 +42,11 @@ var rules = []rule{
 		who: []string{"./probes/profiles"}, ban: []string{"testing"},
 		only: []string{"std", "golang.org/x/sys/...", "./probes/...", "./internal/echo", "go.yaml.in/yaml/v3", "github.com/miekg/dns", "golang.org/x/net/..."},
 		why:  "what is accepted of a report is read from YAML and knows of engines what a file says of their releases, no more",
+	},
+	{
+		who: []string{"./probes/reports"}, ban: []string{"testing"},
+		only: []string{"std", "golang.org/x/sys/...", "./probes/...", "./internal/echo", "go.yaml.in/yaml/v3", "github.com/miekg/dns", "golang.org/x/net/..."},
+		why:  "a rendering is made of the report alone; YAML is what stands beneath TAP's test points",
 	},
 	{
 		who: []string{"./probes/..."}, but: []string{"./probes/profiles"}, ban: []string{"./probes/profiles"},

@@ -13,7 +13,7 @@ import (
 )
 
 // writers are the renderings.
-var writers = map[string]func(io.Writer, probes.Report) error{"html": WriteHTML, "junit": WriteJUnit}
+var writers = map[string]func(io.Writer, probes.Report) error{"html": WriteHTML, "junit": WriteJUnit, "tap": WriteTAP}
 
 func rendered(t *testing.T, write func(io.Writer, probes.Report) error, r probes.Report) []byte {
 	t.Helper()
