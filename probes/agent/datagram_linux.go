@@ -3,12 +3,11 @@ package agent
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"bottle.internal/internal/echo"
 )
 
 // unheard is what goes to Also before or beside the attempt's message: no canary answers it, and it bears no nonce, so that a nonce seen
@@ -44,7 +43,7 @@ func sendDatagram(a Attempt, r *Result, start time.Time) (err error) {
 		return err
 	}
 	r.Stage = StageRead
-	r.Reply, err = s.hear(a.Nonce)
+	r.Reply, err = s.hear(a)
 	return err
 }
 
@@ -133,16 +132,20 @@ func sendFamilyZero(s *stream, a Attempt, _ *Result) error {
 	return nil
 }
 
-// hear waits for an answer with n in it, as an echo has and an answer to a DNS query. The first datagram without is kept in case there
-// is no other. Whose answer it is, its sender's address does not say (tsi-and-virtio-net §2): the proof in it does.
-func (s *stream) hear(n echo.Nonce) ([]byte, error) {
+// hear waits for an answer with the nonce in it, as an echo has and an answer to a DNS query. The first datagram without is kept in
+// case there is no other. Whose answer it is, its sender's address does not say (tsi-and-virtio-net §2): the proof in it does. A
+// member of a group hears itself on the guest's loopback.
+func (s *stream) hear(a Attempt) ([]byte, error) {
 	var foreign []byte
 	for {
 		b, err := s.receive()
 		if b == nil || err != nil {
 			return foreign, err
 		}
-		if bytes.Contains(bytes.ToLower(b), []byte(n)) {
+		if a.Method == Multicast && slices.ContainsFunc(a.Messages(), func(m []byte) bool { return bytes.Equal(m, b) }) {
+			continue
+		}
+		if bytes.Contains(bytes.ToLower(b), []byte(a.Nonce)) {
 			return b, nil
 		}
 		if foreign == nil {

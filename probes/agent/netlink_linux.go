@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -39,6 +40,20 @@ func links() ([]link, error) {
 		}
 	}
 	return append(all, loopback...), nil
+}
+
+// sourceOn is the first IPv4 address of an interface, 0.0.0.0 if it has none.
+func sourceOn(index int) netip.Addr {
+	rows, _ := rtnetlinkDump(unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg))
+	for _, row := range rows {
+		if len(row) < unix.SizeofIfAddrmsg || row[0] != unix.AF_INET || int(binary.NativeEndian.Uint32(row[4:])) != index {
+			continue
+		}
+		if ip, ok := netip.AddrFromSlice(attrIn(row[unix.SizeofIfAddrmsg:], unix.IFA_LOCAL)); ok {
+			return ip
+		}
+	}
+	return netip.IPv4Unspecified()
 }
 
 // attr is one attribute of a netlink message, padded.

@@ -1,31 +1,31 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// ping sends echo requests whose payloads are the attempt's messages and waits for one that comes back.
+// The types of echo messages (RFC 792, RFC 4443).
+const (
+	echoRequest4, echoReply4 = 8, 0
+	echoRequest6, echoReply6 = 128, 129
+)
+
+// ping sends echo requests whose payloads are the attempt's messages and waits for one that comes back with the nonce in it.
 func ping(a Attempt, r *Result, start time.Time) error {
 	s := stream{start: start, deadline: start.Add(a.Budget())}
 	defer s.close()
-	family, sa := sockaddr(a.Addr)
-	proto, kind, request := unix.IPPROTO_ICMP, unix.SOCK_DGRAM, byte(8)
-	if a.Network == ICMP6 {
-		proto, request = unix.IPPROTO_ICMPV6, 128
-	}
-	if a.Method == Raw {
-		kind = unix.SOCK_RAW
-	}
-	if err := s.socket(family, kind, proto); err != nil {
+	if err := s.pingSocket(a); err != nil {
 		return err
 	}
-	clearPort(sa) // a raw socket takes it for a protocol
 	r.Stage = StageWrite
+	_, sa := sockaddr(a.Addr)
+	clearPort(sa) // a raw socket takes it for a protocol
 	for i, payload := range a.Messages() {
-		if err := unix.Sendto(s.fd, echoRequest(request, uint16(i+1), payload), unix.MSG_NOSIGNAL, sa); err != nil {
+		if err := s.sendOne(echoRequest(a.Network, uint16(i+1), payload), nil, sa); err != nil {
 			return err
 		}
 	}
@@ -35,14 +35,31 @@ func ping(a Attempt, r *Result, start time.Time) error {
 		if err != nil || reply == nil {
 			return err
 		}
-		if body, ok := echoReply(reply, a); ok {
+		if body, ok := echoReply(reply, a); ok && bytes.Contains(body, []byte(a.Nonce)) {
 			r.Reply = body
 			return nil
 		}
-		if time.Now().After(s.deadline) {
+		if time.Now().After(s.deadline) { // a raw socket hears everybody's
 			return nil
 		}
 	}
+}
+
+// pingSocket asks for what routers and hosts on the way report, as sendTo does.
+func (s *stream) pingSocket(a Attempt) error {
+	kind, proto, level, option := unix.SOCK_DGRAM, unix.IPPROTO_ICMP, unix.IPPROTO_IP, unix.IP_RECVERR
+	if a.Network == ICMP6 {
+		proto, level, option = unix.IPPROTO_ICMPV6, unix.IPPROTO_IPV6, unix.IPV6_RECVERR
+	}
+	if a.Method == Raw {
+		kind = unix.SOCK_RAW
+	}
+	family, _ := sockaddr(a.Addr)
+	if err := s.socket(family, kind, proto); err != nil {
+		return err
+	}
+	_ = unix.SetsockoptInt(s.fd, level, option, 1)
+	return nil
 }
 
 func clearPort(sa unix.Sockaddr) {
@@ -55,16 +72,21 @@ func clearPort(sa unix.Sockaddr) {
 }
 
 // echoRequest is an ICMP echo request. The kernel fills in the identifier of a ping socket, and the checksum of ICMPv6.
-func echoRequest(kind byte, seq uint16, payload []byte) []byte {
+func echoRequest(network Network, seq uint16, payload []byte) []byte {
+	kind := byte(echoRequest4)
+	if network == ICMP6 {
+		kind = echoRequest6
+	}
 	b := []byte{kind, 0, 0, 0, 'B', 'o'}
 	b = binary.BigEndian.AppendUint16(b, seq)
 	b = append(b, payload...)
-	if kind == 8 {
+	if network == ICMP4 {
 		binary.BigEndian.PutUint16(b[2:], checksum(b))
 	}
 	return b
 }
 
+// checksum is the internet's (RFC 1071).
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for i := 0; i+1 < len(b); i += 2 {
@@ -87,11 +109,11 @@ func echoReply(b []byte, a Attempt) ([]byte, bool) {
 		}
 		b = b[int(b[0]&15)*4:]
 	}
-	reply := byte(0)
+	want := byte(echoReply4)
 	if a.Network == ICMP6 {
-		reply = 129
+		want = echoReply6
 	}
-	if len(b) < 8 || b[0] != reply {
+	if len(b) < 8 || b[0] != want {
 		return nil, false
 	}
 	return b[8:], true

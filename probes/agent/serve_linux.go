@@ -1,57 +1,117 @@
 package agent
 
 import (
-	"bytes"
-	"fmt"
+	"errors"
 	"net/netip"
-	"sync"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"bottle.internal/internal/echo"
 )
 
-// serve listens at the attempt's address until the budget is gone and reports every nonce that came, with its peer. It dials itself
-// first, with the attempt's own nonce: that line is marked self.
+// serve listens at the attempt's address, for streams and datagrams, until the budget is gone, and reports every nonce that came, with
+// its peer. It dials itself with the attempt's own nonce until that has come: on tsi a listen is not honoured at once.
+//
+// What comes in is taken in beside it: on tsi an accept may not come back (libkrunfw#137), and what was written down until then counts.
 func serve(a Attempt, r *Result, start time.Time) error {
-	family, sa := sockaddr(a.Addr)
-	l := stream{deadline: start.Add(a.Budget())}
-	defer l.close()
-	if err := l.socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP); err != nil {
+	l := &stream{start: start, deadline: start.Add(a.Budget())}
+	if err := l.listen(a.Addr); err != nil {
+		r.Stage = StageConnect
+		l.close()
 		return err
 	}
-	r.Stage = StageConnect
-	_ = unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unix.Bind(l.fd, sa); err != nil {
+	g := &guestbook{own: a.Nonce, seen: make(map[string]bool)}
+	streams, datagrams := make(chan struct{}), make(chan struct{})
+	go func() { defer close(streams); g.receiveStreams(l) }()
+	go func() { defer close(datagrams); g.receiveDatagrams(a.Addr, l.deadline) }()
+	go g.greet(a, l.deadline)
+	time.Sleep(time.Until(l.deadline))
+	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR) // wakes a poll on Linux
+	select {
+	case <-streams:
+		l.close() // not before nobody waits on it: its number would come round again
+	case <-time.After(overrun / 4):
+	}
+	select {
+	case <-datagrams:
+	case <-time.After(overrun / 4):
+	}
+	r.Stage, r.Reply = StageDone, g.page()
+	return nil
+}
+
+func (s *stream) listen(at netip.AddrPort) error {
+	family, sa := sockaddr(at)
+	if err := s.socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP); err != nil {
 		return err
 	}
-	if err := unix.Listen(l.fd, 16); err != nil {
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err := unix.Bind(s.fd, sa); err != nil {
 		return err
 	}
-	g := &guestbook{own: a.Nonce}
-	go func() {
-		own := Attempt{Network: TCP4, Addr: dialable(a.Addr), Nonce: a.Nonce, BudgetMS: a.BudgetMS}
-		if own.Addr.Addr().Is6() {
-			own.Network = TCP6
-		}
-		for dial(own, time.Now()); time.Now().Before(l.deadline) && !g.greeted(); dial(own, time.Now()) {
-			time.Sleep(selfPause) // on tsi a listen is not honoured at once
-		}
-	}()
-	for {
+	return unix.Listen(s.fd, 64)
+}
+
+// receiveStreams takes in connections; at most MaxFlows are there at once.
+func (g *guestbook) receiveStreams(l *stream) {
+	places := make(chan struct{}, MaxFlows)
+	for l.wait(unix.POLLIN) == nil {
 		fd, peer, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		if err == nil {
-			g.visits.Go(func() { g.visit(fd, peer, l.deadline) })
+		if err != nil {
+			if !passing(err) {
+				return
+			}
 			continue
 		}
-		if l.again(err, unix.POLLIN) != nil {
-			break
+		places <- struct{}{}
+		go func() {
+			defer func() { <-places }()
+			c := l.part(earlier(l.deadline, time.Now().Add(visitTime)))
+			c.fd, c.open = fd, true
+			g.visit(c, addrOf(peer))
+		}()
+	}
+}
+
+// passing reports whether an error of accept is over with the connection that it came from (accept(2)).
+func passing(err error) bool {
+	return slices.ContainsFunc([]error{unix.EAGAIN, unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.ENETDOWN, unix.EHOSTUNREACH}, func(e error) bool {
+		return errors.Is(err, e)
+	})
+}
+
+// receiveDatagrams answers datagrams at the same address, where they can be had. Each nonce has one answer: two listeners would answer
+// each other for ever.
+func (g *guestbook) receiveDatagrams(at netip.AddrPort, deadline time.Time) {
+	s := stream{deadline: deadline}
+	defer s.close()
+	family, sa := sockaddr(at)
+	if s.socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDP) != nil || unix.Bind(s.fd, sa) != nil {
+		return
+	}
+	buf := make([]byte, 512)
+	for s.wait(unix.POLLIN) == nil {
+		n, peer, err := unix.Recvfrom(s.fd, buf, 0)
+		if err != nil {
+			continue
+		}
+		if answer := g.sign(buf[:n], addrOf(peer), " udp"); answer != nil {
+			_ = unix.Sendto(s.fd, answer, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, peer)
 		}
 	}
-	g.visits.Wait()
-	r.Stage, r.Reply = StageDone, g.page.Bytes()
-	return nil
+}
+
+// greet dials the listener until it has answered.
+func (g *guestbook) greet(a Attempt, deadline time.Time) {
+	own := Attempt{Network: TCP4, Addr: dialable(a.Addr), Nonce: a.Nonce}
+	if own.Addr.Addr().Is6() {
+		own.Network = TCP6
+	}
+	for !g.greeted() && time.Now().Before(deadline) {
+		own.BudgetMS = int(time.Until(deadline).Milliseconds()) + 1
+		dial(own, time.Now())
+		time.Sleep(selfPause)
+	}
 }
 
 // dialable is where a listener on all addresses is dialled.
@@ -63,61 +123,4 @@ func dialable(at netip.AddrPort) netip.AddrPort {
 		return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
 	}
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
-}
-
-// A guestbook is what came to a listener of the guest's.
-type guestbook struct {
-	own    echo.Nonce
-	visits sync.WaitGroup
-	mu     sync.Mutex
-	page   bytes.Buffer
-	self   bool // the guest's own dial came
-}
-
-func (g *guestbook) greeted() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.self
-}
-
-func (g *guestbook) visit(fd int, peer unix.Sockaddr, deadline time.Time) {
-	s := stream{fd: fd, open: true, deadline: deadline}
-	defer s.close()
-	buf := make([]byte, 512)
-	n := 0
-	for {
-		k, err := unix.Read(fd, buf[n:])
-		if err != nil {
-			if s.again(err, unix.POLLIN) != nil {
-				return
-			}
-			continue
-		}
-		if n += k; k == 0 || n == len(buf) || bytes.Contains(buf[:n], []byte("\n")) {
-			break
-		}
-	}
-	nonce, ok := echo.ParseRequest(buf[:n])
-	if !ok {
-		return
-	}
-	mark := ""
-	if nonce == g.own {
-		mark = " self"
-	}
-	g.mu.Lock()
-	g.self = g.self || nonce == g.own
-	fmt.Fprintf(&g.page, "%s %s%s\n", nonce, peerText(peer), mark)
-	g.mu.Unlock()
-	_ = s.write(append(echo.Datagram(nonce), '\n'))
-}
-
-func peerText(sa unix.Sockaddr) string {
-	switch in := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr), uint16(in.Port)).String()
-	}
-	return "?"
 }
