@@ -119,10 +119,10 @@ func (a aim) attempt(phase int, budget time.Duration) agent.Attempt {
 // lacks is what is missing in an answer for it to count, "" if nothing is.
 func (a aim) lacks(reply []byte) string {
 	switch {
+	case a.network == agent.Look && agent.Cut(a.method, reply):
+		return "its end: there was more than the agent keeps, or has time for"
 	case a.needs == "":
 		return ""
-	case len(reply) >= agent.MaxReply:
-		return "its end: it is longer than the agent keeps"
 	case !bytes.Contains(reply, []byte(a.needs)):
 		return strconv.Quote(a.needs) + ", which any guest has"
 	}

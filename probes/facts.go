@@ -6,13 +6,15 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"bottle.internal/probes/agent"
 )
 
-// lines are the facts of a look: one a line, without blank ones.
+// lines are the facts of a look: one a line, without blank ones and the mark that there are more.
 func lines(reply []byte) []string {
 	var all []string
 	for line := range strings.Lines(string(reply)) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); line != "" && line != agent.CutMark {
 			all = append(all, line)
 		}
 	}

@@ -129,6 +129,27 @@ func TestAnswersLack(t *testing.T) {
 	}
 }
 
+// cutShort is a sound guest that had more to tell.
+func cutShort(a agent.Attempt) agent.Result {
+	r := confinedGuest(a)
+	if a.Network == agent.Look {
+		r.Reply = append(r.Reply, "…\n"...)
+	}
+	return r
+}
+
+// What was not told to the end does not show that something is not there, whatever the look.
+func TestCutAnswers(t *testing.T) {
+	for _, id := range []string{
+		"net.unix.inventory", "env.decoy", "net.tcp.inherited-fds", "net.af.census", "fs.mounts.exact", "fs.device-nodes", "priv.identity", "dev.inventory",
+		"proc.host-visible",
+	} {
+		if f := runLocal(t, localSite(t, cutShort), id); f.Verdict != Inconclusive {
+			t.Errorf("%s", f)
+		}
+	}
+}
+
 // What a model cannot show it does not show.
 func TestLocalRowsOnTheSimulator(t *testing.T) {
 	for _, p := range localRows() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -159,4 +160,41 @@ func TestMainDeadline(t *testing.T) {
 			t.Errorf("after %s: %v, want exit %d", took, err, agent.ExitDeadline)
 		}
 	})
+}
+
+// A socket that the agent is started with is told, a file is not, and neither is what the agent opens.
+func TestInheritedSockets(t *testing.T) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	socket, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = socket.Close() }()
+	inode, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", socket.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	r := batch(5 * time.Second)
+	r.Attempts = []agent.Attempt{{ID: "fds", Network: agent.Look, Method: agent.FDs, Nonce: echo.NewNonce(), BudgetMS: 1000}}
+	for want, files := range map[string][]*os.File{"": {null}, "4 " + inode + "\n": {null, socket}} {
+		cmd := exec.CommandContext(t.Context(), binary(t, ""))
+		cmd.Stdin, cmd.ExtraFiles = bytes.NewReader(written(t, r)), files
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ans, err := r.Decode(out)
+		if got := ans.Results["fds"]; err != nil || string(got.Reply) != want || got.Stage != agent.StageDone {
+			t.Errorf("%+v, %v; want %q", got, err, want)
+		}
+	}
 }
