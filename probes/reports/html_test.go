@@ -13,7 +13,7 @@ import (
 )
 
 // writers are the renderings.
-var writers = map[string]func(io.Writer, probes.Report) error{"html": WriteHTML, "junit": WriteJUnit, "tap": WriteTAP}
+var writers = map[string]func(io.Writer, probes.Report) error{"html": WriteHTML, "junit": WriteJUnit, "tap": WriteTAP, "sarif": WriteSARIF}
 
 func rendered(t *testing.T, write func(io.Writer, probes.Report) error, r probes.Report) []byte {
 	t.Helper()
@@ -24,7 +24,10 @@ func rendered(t *testing.T, write func(io.Writer, probes.Report) error, r probes
 	return b.Bytes()
 }
 
-func TestHTMLGolden(t *testing.T) { golden(t, "report.html", rendered(t, WriteHTML, specimen())) }
+func TestHTMLGolden(t *testing.T) {
+	staticCatalogue(t)
+	golden(t, "report.html", rendered(t, WriteHTML, specimen()))
+}
 
 // elements are all elements of a page, with their own text beneath.
 func elements(t *testing.T, page []byte) []*html.Node {

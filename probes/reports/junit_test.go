@@ -9,7 +9,10 @@ import (
 	"bottle.internal/probes"
 )
 
-func TestJUnitGolden(t *testing.T) { golden(t, "report.xml", rendered(t, WriteJUnit, specimen())) }
+func TestJUnitGolden(t *testing.T) {
+	staticCatalogue(t)
+	golden(t, "report.xml", rendered(t, WriteJUnit, specimen()))
+}
 
 // A suiteRead is JUnit's XML as a CI system reads it, by structs that the writer does not share.
 type suiteRead struct {

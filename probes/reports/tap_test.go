@@ -12,7 +12,10 @@ import (
 	"bottle.internal/probes"
 )
 
-func TestTAPGolden(t *testing.T) { golden(t, "report.tap", rendered(t, WriteTAP, specimen())) }
+func TestTAPGolden(t *testing.T) {
+	staticCatalogue(t)
+	golden(t, "report.tap", rendered(t, WriteTAP, specimen()))
+}
 
 // A point is a test point as a TAP 14 consumer reads it.
 type point struct {
