@@ -195,11 +195,11 @@ func (p *post) collect(ctx context.Context, ours map[echo.Nonce]bool) {
 	limit := time.Now().Add(logLimit)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		all, err := p.Sightings(ctx)
+		p.sightings = all // what is known of is final, though there may be more
 		if err != nil {
 			p.log = failed("the log of %s cannot be read: %v", p.Name, err)
 			return
 		}
-		p.sightings = all
 		if foreign(all, ours) >= p.base+dials {
 			p.log = held("the log of %s shows the control's own dials", p.Name)
 			return
