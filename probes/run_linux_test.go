@@ -73,6 +73,27 @@ func TestAgentOnHostLeaks(t *testing.T) {
 	}
 }
 
+// On the host itself there is no wall at all, and the looks say so.
+func TestAgentOnHostHasTheHost(t *testing.T) {
+	planted := NewDecoyText()
+	t.Setenv("BOTTLE_TEST_DECOY", planted)
+	s := site(t, TSI)
+	s.Run, s.Planted = agentOnHost(t, nil), []string{planted}
+	red := []string{
+		"cred.host-identity", "env.decoy", "fs.host-canary.read", "fs.symlink.escape", "kernel.distinct", "net.inbound.ephemeral", "net.inbound.loopback-leak",
+		"net.inbound.unpublished", "net.unix.abstract", "net.unix.host-path", "net.unix.inventory", "proc.host-visible", "res.cpu", "res.disk", "res.memory",
+	}
+	rep, err := Run(t.Context(), s, quick, red...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range rep.Findings {
+		if f.Verdict != Leak {
+			t.Errorf("%s", f)
+		}
+	}
+}
+
 // An agent that reaches everything and says that it was denied is found out by the canaries.
 func TestAgentThatLies(t *testing.T) {
 	s := site(t, TSI)
