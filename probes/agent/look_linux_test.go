@@ -148,11 +148,11 @@ func TestLookWrites(t *testing.T) {
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
 	}
-	looked(t, FollowLink, file)
-	looked(t, Devices, "")
-	for _, place := range scratch {
-		if left, err := filepath.Glob(filepath.Join(place, ".bottle-*")); err != nil || len(left) > 0 {
-			t.Errorf("left: %v, %v", left, err)
+	for _, r := range []Result{looked(t, FollowLink, file), looked(t, Devices, "")} {
+		for _, place := range scratch {
+			if left, err := filepath.Glob(filepath.Join(place, ".bottle-"+string(r.Nonce))); err != nil || len(left) > 0 {
+				t.Errorf("left: %v, %v", left, err)
+			}
 		}
 	}
 }
