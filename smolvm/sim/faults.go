@@ -30,6 +30,13 @@ const (
 	faultIPv6Unfiltered       fault = "ipv6-unfiltered"        // the policy is not applied to IPv6
 	faultResolverOpen         fault = "resolver-open"          // --allow-host filters no names
 	faultPublishAllInterfaces fault = "publish-all-interfaces" // published ports are bound at every address of the host
+	faultPublishUnasked       fault = "publish-unasked"        // every port that the guest listens on is bound on the host (tsi)
+	faultGatewayOpen          fault = "gateway-open"           // the policy is not asked about the gateway, which is the host's loopback
+	faultMetadataOpen         fault = "metadata-open"          // neither policy nor floor is asked about link-local addresses
+	faultTranslationOpen      fault = "translation-open"       // nor about 64:ff9b::/96 (NAT64)
+	faultPort53Open           fault = "port53-open"            // nor about port 53
+	faultPort443Open          fault = "port443-open"           // nor about port 443
+	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
 )
 
 // allFaults are what may be asked for, in the order in which they are listed.
@@ -38,6 +45,7 @@ var allFaults = []fault{
 	faultStartHangs, faultStartFails, faultExecHangs, faultSharedConfig, faultCopyTruncates, faultListGarbage, faultDeleteLeavesVM,
 	faultHostMount, faultEnvironment, faultHostname,
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
+	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
 }
 
 func knownFaults() []string {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"bottle.internal/smolvm/sim/vnet"
@@ -77,9 +78,34 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	if f.has(faultPublishAllInterfaces) {
 		c.PublishAt = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
+	c.PublishUnasked = f.has(faultPublishUnasked)
+	f.openPrefixes(c)
+	c.AuditOnly = f.has(faultAuditOnly)
 	c.OpenUDP = f.has(faultUDPUnfiltered)
 	c.OpenIPv6 = f.has(faultIPv6Unfiltered)
 	c.OpenResolver = f.has(faultResolverOpen)
+}
+
+// opened are the destinations that a fault opens beside the policy's.
+var opened = map[fault][]netip.Prefix{
+	faultGatewayOpen:     prefixes("100.96.0.1/32", "fd53:4d00::1/128"),
+	faultMetadataOpen:    prefixes("169.254.0.0/16", "168.63.129.16/32", "fd00:ec2::254/128"),
+	faultTranslationOpen: prefixes("64:ff9b::/96"),
+}
+
+// openPrefixes puts what faults open into the policy, and takes it out of the floor.
+func (f faults) openPrefixes(c *vnet.Config) {
+	for _, one := range f {
+		c.Allow = append(c.Allow, opened[one]...)
+		c.Floor = slices.DeleteFunc(slices.Clone(c.Floor), func(p netip.Prefix) bool {
+			return slices.ContainsFunc(opened[one], p.Overlaps)
+		})
+	}
+	for one, port := range map[fault]uint16{faultPort53Open: 53, faultPort443Open: 443} {
+		if f.has(one) {
+			c.OpenPorts = append(c.OpenPorts, port)
+		}
+	}
 }
 
 // networked reports whether the machine has a network: published ports bring one, and on their own no policy (smolvm v0.8.0

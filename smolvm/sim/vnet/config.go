@@ -67,6 +67,14 @@ type Config struct {
 	OpenUDP      bool `json:"openUDP,omitempty"`
 	OpenIPv6     bool `json:"openIPv6,omitempty"`
 	OpenResolver bool `json:"openResolver,omitempty"`
+	// OpenPorts are destination ports that the policy is not asked about; Floor is.
+	OpenPorts []uint16 `json:"openPorts,omitempty"`
+	// AuditOnly logs what the policy denies and lets it through. On tsi, where the
+	// guest's kernel denies, it is as good as no Restrict.
+	AuditOnly bool `json:"auditOnly,omitempty"`
+	// PublishUnasked has the host answer on every TCP port that the guest listens
+	// on, at the address and port that it chose (tsi, as libkrun before 2505ab1).
+	PublishUnasked bool `json:"publishUnasked,omitempty"`
 	// World is where flows go whose destination is not this host: WorldNone,
 	// WorldOpen, or the path of a unix stream socket.
 	World string `json:"world,omitempty"`
@@ -124,6 +132,9 @@ func (c Config) allows(a netip.Addr) bool {
 	}
 	return contains(c.Allow, a)
 }
+
+// opens reports whether the policy is not asked about a port.
+func (c Config) opens(port uint16) bool { return slices.Contains(c.OpenPorts, port) }
 
 // floored reports whether a is denied whatever else is said.
 func (c Config) floored(a netip.Addr) bool { return contains(c.Floor, a) }

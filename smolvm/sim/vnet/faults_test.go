@@ -5,6 +5,7 @@ package vnet
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ func TestDefects(t *testing.T) {
 		}{
 			"none":      {func(*Config) {}, func(target) bool { return false }},
 			"open UDP":  {func(c *Config) { c.OpenUDP = true }, func(g target) bool { return g.udp }},
+			"open port": {func(c *Config) { c.OpenPorts = []uint16{4444} }, func(g target) bool { return g.addr.Port() == 4444 }},
 			"open IPv6": {func(c *Config) { c.OpenIPv6 = true }, func(g target) bool { return g.addr.Addr().Is6() }},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -40,6 +42,37 @@ func TestDefects(t *testing.T) {
 			})
 		}
 	})
+}
+
+// What is only audited gets through, and the log has it all the same.
+func TestAuditOnly(t *testing.T) {
+	w := listenWorld(t)
+	m := boot(t, Config{Backend: VirtioNet, World: w.path, Restrict: true, HostGateway: true, AuditOnly: true})
+	for i, g := range targets(t, VirtioNet, w) {
+		nonce := fmt.Sprint("audit", i)
+		wantReached(t, g, m.do(g.order(nonce, 150*time.Millisecond)), nonce)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if text := strings.Join(m.logged, "\n"); !strings.Contains(text, testNet) {
+		t.Errorf("the log says nothing of %s:\n%s", testNet, text)
+	}
+}
+
+// A listener that nobody published is the host's where the guest bound it.
+func TestPublishUnasked(t *testing.T) {
+	for _, unasked := range []bool{true, false} {
+		m := boot(t, Config{Backend: TSI, Restrict: true, PublishUnasked: unasked})
+		for _, ip := range []string{"127.0.0.1", "0.0.0.0"} {
+			port := freePort(t)
+			m.do(order{Op: "listen", Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), port).String()})
+			if unasked {
+				wantPublished(t, "127.0.0.1", port)
+			} else {
+				wantClosed(t, "127.0.0.1", port)
+			}
+		}
+	}
 }
 
 // Published everywhere means every address of the host's, whatever the guest or

@@ -29,7 +29,9 @@ const (
 func (n *Network) relayEcho(l *link, p packet) {
 	if !n.allows(p.dst) {
 		n.denied.ping(p.dst)
-		return
+		if !n.cfg.AuditOnly {
+			return
+		}
 	}
 	f := flow{network: flowICMP, src: netip.AddrPortFrom(p.src, 0), dst: netip.AddrPortFrom(p.dst, 0)}
 	ask := append([]byte{}, p.payload...)

@@ -55,6 +55,11 @@ func (l *learned) add(a netip.Addr, ttl time.Duration) (fresh bool, expired []ne
 	return !known, expired
 }
 
+// passes reports whether a flow to to is let through, by the policy or by a defect put in.
+func (n *Network) passes(to netip.AddrPort) bool {
+	return n.allows(to.Addr()) || n.cfg.opens(to.Port()) && !n.cfg.floored(to.Addr())
+}
+
 // allows reports whether the policy lets a flow to a through, or a name did.
 func (n *Network) allows(a netip.Addr) bool {
 	return n.cfg.allows(a) || n.learned.knows(a) && !n.cfg.floored(a)

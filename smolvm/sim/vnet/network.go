@@ -145,7 +145,7 @@ func (n *Network) acceptTSI(l *link, p packet) bool {
 		l.turnBack(p.raw)
 		return false
 	}
-	if !n.allows(p.dst) {
+	if !n.passes(to) {
 		return true // for the stack to reset and to log
 	}
 	if _, err := n.dialer.route(to); err != nil {

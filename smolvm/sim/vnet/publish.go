@@ -40,7 +40,9 @@ func newPublished(n *Network) *published {
 	return p
 }
 
-func (p *published) none() bool { return p == nil || len(p.hostPort) == 0 }
+func (p *published) none() bool {
+	return p == nil || len(p.hostPort) == 0 && !p.n.cfg.PublishUnasked
+}
 
 // listenAll publishes every port at once (virtio-net). The IPv6 loopback alone
 // may be missing (smolvm v1.9.3 tcp_listeners.rs).
@@ -95,6 +97,9 @@ func (p *published) follow(listening []guestSocket) (inside []guestSocket) {
 // fails leaves the listener inside the guest (libkrunfw af_tsi.c). p.mu is held.
 func (p *published) take(g guestSocket) bool {
 	port, mapped := p.hostPort[g.local.Port()]
+	if !mapped && p.n.cfg.PublishUnasked {
+		port, mapped = g.local.Port(), true
+	}
 	if !mapped {
 		return false
 	}

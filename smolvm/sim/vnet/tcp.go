@@ -42,10 +42,12 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		}
 		return
 	}
-	if !n.allows(f.dst.Addr()) {
+	if !n.passes(f.dst) {
 		n.denied.connect(f.dst)
-		r.Complete(true)
-		return
+		if !n.cfg.AuditOnly {
+			r.Complete(true)
+			return
+		}
 	}
 	select {
 	case n.slots <- struct{}{}:

@@ -27,6 +27,7 @@ const (
 	prefPing       = 25    // ICMP is not hijacked, and has no route
 	prefFloor      = 30    // denied whatever Allow says
 	prefLearned    = 31    // addresses of allowed names
+	prefOpenPort   = 32    // ports that a defect opens
 	prefLoopback   = 50    // the host's loopback, or prohibited
 	prefLocal      = 100   // the kernel's own first rule, moved down
 	prefLocalMoved = 0     // where it was
@@ -40,6 +41,7 @@ func tsiRules(cfg Config) []rule {
 		rules = append(rules, publishedRules(cfg, own)...)
 		rules = append(rules, insideRules(cfg, own)...)
 		rules = append(rules, nameRules(cfg, own)...)
+		rules = append(rules, openPortRules(cfg, own)...)
 		loopback, all := loopbackOf(own), everything(own)
 		ping := uint8(unix.IPPROTO_ICMP)
 		if own.Is6() {
@@ -63,6 +65,11 @@ func tsiRules(cfg Config) []rule {
 // comes for ::1 comes in by lo, where only its source tells it from the guest's own.
 func publishedRules(cfg Config, own netip.Addr) []rule {
 	var rules []rule
+	if cfg.PublishUnasked {
+		rules = append(rules,
+			rule{pref: prefPublished, from: hostOf(own), to: loopbackOf(own), proto: unix.IPPROTO_TCP, table: unix.RT_TABLE_LOCAL, received: true},
+			rule{pref: prefPublished, to: hostOf(own), proto: unix.IPPROTO_TCP, table: tableTUN})
+	}
 	for _, p := range cfg.Publish {
 		rules = append(rules,
 			rule{pref: prefPublished, from: hostOf(own), to: loopbackOf(own), proto: unix.IPPROTO_TCP, dport: onePort(p.Guest), table: unix.RT_TABLE_LOCAL, received: true},
@@ -82,6 +89,18 @@ func nameRules(cfg Config, own netip.Addr) []rule {
 		return []rule{{pref: prefName, to: hostPrefix(hostResolver.Addr()), proto: unix.IPPROTO_UDP, dport: onePort(dnsPort), table: tableTUN}}
 	}
 	return nil
+}
+
+// openPortRules lead what goes to a port that a defect opens to the supervisor.
+func openPortRules(cfg Config, own netip.Addr) []rule {
+	var rules []rule
+	for _, port := range cfg.OpenPorts {
+		rules = append(rules, rule{pref: prefOpenPort, to: everything(own), proto: unix.IPPROTO_TCP, dport: onePort(port), table: tableTUN})
+		if own.Is4() {
+			rules = append(rules, rule{pref: prefUDPAllowed, from: hostPrefix(own), to: everything(own), proto: unix.IPPROTO_UDP, dport: onePort(port), table: tableTUN})
+		}
+	}
+	return rules
 }
 
 // insideRules keep the guest's ephemeral ports inside, and let allowed loopback out

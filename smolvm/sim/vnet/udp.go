@@ -67,9 +67,11 @@ func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if d.inside(f, payload) {
 		return true
 	}
-	if !d.allows(f.dst.Addr()) {
+	if !d.allows(f.dst) {
 		d.n.denied.sendto(f.dst)
-		return true
+		if !d.n.cfg.AuditOnly {
+			return true
+		}
 	}
 	if x := d.begin(f); x != nil {
 		x.push(payload)
@@ -77,8 +79,8 @@ func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	return true
 }
 
-func (d *datagrams) allows(a netip.Addr) bool {
-	return d.n.allows(a) || d.n.cfg.OpenUDP && !d.n.cfg.floored(a)
+func (d *datagrams) allows(to netip.AddrPort) bool {
+	return d.n.passes(to) || d.n.cfg.OpenUDP && !d.n.cfg.floored(to.Addr())
 }
 
 // inside returns a datagram to a tsi guest whose own socket it is for.
