@@ -119,6 +119,8 @@ func accept(backend string, w wall, a Attempt) (reading, bool) {
 		return reading{}, false
 	case a.Observation == Intercepted && w == kernelWall && a.Network != agent.Look:
 		return reading{}, false // nobody knows what answered; only a look's answer is read
+	case a.Network == agent.Look && a.Observation == Unsupported && a.Method != agent.SysCall:
+		return reading{}, false // an agent that has no way to look has not looked
 	case a.Method == agent.SysCall && a.Errno == "EINVAL":
 		return reading{}, false // a call that the agent does not know, or one that was let through to look at its arguments
 	case r.refusal && !refusals.MatchString(a.Reply), r.trick && a.Method == "":

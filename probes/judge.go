@@ -104,7 +104,11 @@ func (q question) leaked(t trial) (ruling, bool) {
 	for _, a := range t.attempts {
 		if len(a.Sightings) > 0 {
 			s := a.Sightings[0]
-			return rule(Leak, "%s saw the nonce of round %d from %s; the guest says %s", t.target, a.Round, s.Peer, a.claim()), true
+			by := t.target
+			if s.Name == worldName && by != worldName {
+				by = "the world stands in for " + by + " and"
+			}
+			return rule(Leak, "%s saw the nonce of round %d from %s; the guest says %s", by, a.Round, s.Peer, a.claim()), true
 		}
 		if a.Shown != "" {
 			return rule(Leak, "%s: %s", t.target, a.Shown), true

@@ -194,7 +194,7 @@ func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []
 	var all []Attempt
 	j := b.joiner()
 	for _, s := range shots {
-		a, made := j.join(s, at.Target, at.sightings, allowed)
+		a, made := j.join(s, at.Target, b.seenOf(at), allowed)
 		if !made {
 			continue
 		}
@@ -208,6 +208,15 @@ func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []
 		all = append(all, a)
 	}
 	return all
+}
+
+// seenOf is what was seen of attempts on at: by its own listener, and by the world, where what is sent to an address of the host may
+// end up all the same. The allowed destination's log has a meaning of its own, and is not among it.
+func (b *batch) seenOf(at *post) []echo.Sighting {
+	if w := b.rig.world; w != nil && at != w && at != b.rig.allowed {
+		return slices.Concat(at.sightings, w.sightings)
+	}
+	return at.sightings
 }
 
 func (b *batch) allowedSightings() []echo.Sighting {

@@ -44,6 +44,29 @@ func TestRunWorld(t *testing.T) {
 	}
 }
 
+// What was sent to a canary of the host's and ended up in the world has left all the same.
+func TestRunWorldInTheCanarysPlace(t *testing.T) {
+	s := site(t, TSI)
+	s.Run = walled(s, func(a agent.Attempt) agent.Result { return throughWorld(s, a) }).run(nil)
+	rep, err := Run(t.Context(), s, quick, loopbackID, testnetID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := finding(t, rep, loopbackID); f.Verdict != Leak || f.Attempts[0].Sightings[0].Name != worldName {
+		t.Errorf("%s", f)
+	}
+}
+
+// An agent that does not know a look has not looked; a kernel that does not know a call has answered.
+func TestAcceptNoLookThatWasNotMade(t *testing.T) {
+	for method, want := range map[agent.Method]bool{agent.Search: false, agent.Sockets: false, agent.FollowLink: false, agent.SysCall: true} {
+		a := Attempt{Network: agent.Look, Method: method, Observation: Unsupported, Errno: "ENOSYS"}
+		if _, ok := accept(VirtioNet, kernelWall, a); ok != want {
+			t.Errorf("%s: accepted %t, want %t", method, ok, want)
+		}
+	}
+}
+
 func TestRunTestNetWithoutWorld(t *testing.T) {
 	for _, c := range []struct {
 		backend   string
