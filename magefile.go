@@ -32,7 +32,8 @@ func Integration() error {
 	return gate("integration")
 }
 
-// Teeth runs the isolation claims against bottles broken on purpose, each of which must turn red; needs what integration needs.
+// Teeth runs the isolation claims, and the whole catalogue, against bottles broken on purpose, prints which probe saw which, and fails if
+// nobody saw one; needs what integration needs, with containers for the catalogue.
 func Teeth() error { return gate("teeth") }
 
 // Consumer tests the kit from another module that imports it through a replace line; needs what integration needs.

@@ -100,10 +100,22 @@ func (g *gate) conformance() stage.Stage {
 func (g *gate) teeth() stage.Stage {
 	return stage.Stage{Name: "teeth", Tests: true, Run: func(ctx context.Context, w io.Writer) (tally.Tally, error) {
 		results, err := g.suites(ctx, w, suite.Teeth)
+		if matrix, matrixErr := g.killMatrix(ctx, w); matrixErr != nil || len(matrix) > 0 {
+			results, err = append(results, matrix...), errors.Join(err, matrixErr)
+		}
 		suite.Table(w, results)
 		suite.BrokenTable(w, results)
 		return sum(results), err
 	}}
+}
+
+// killMatrix runs the whole catalogue against every bottle that is broken on purpose: one run, whatever the variants.
+func (g *gate) killMatrix(ctx context.Context, w io.Writer) ([]suite.Result, error) {
+	if !g.engine.Simulated {
+		_, _ = fmt.Fprintln(w, "no kill matrix: most of its bottles are broken by the simulator, and the engine is not")
+		return nil, nil
+	}
+	return g.suites(ctx, w, suite.KillMatrix)
 }
 
 func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Result, error) {
@@ -118,6 +130,9 @@ func (g *gate) suites(ctx context.Context, w io.Writer, name string) ([]suite.Re
 	variants, err := g.variants(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if name == suite.KillMatrix {
+		variants = []host.Variant{{}}
 	}
 	if name == suite.Teeth || name == suite.Conformance {
 		variants = host.Outermost(variants)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,21 +21,40 @@ const (
 
 // knownSums are the sums this process has made: what it was built from does not change while it runs, and one launch asks for three
 // binaries.
-var knownSums sync.Map // root to func() (string, error)
+var knownSums sync.Map // root and directories to func() (string, error)
 
-// sumOnce is sourceSum, once per process and root.
-func sumOnce(root string) (string, error) {
-	f, _ := knownSums.LoadOrStore(root, sync.OnceValues(func() (string, error) { return sourceSum(root) }))
+// sumOnce is sourceSum, once per process, root and directories.
+func sumOnce(root string, dirs ...string) (string, error) {
+	f, _ := knownSums.LoadOrStore(fmt.Sprint(root, dirs), sync.OnceValues(func() (string, error) { return sourceSum(root, dirs...) }))
 	return f.(func() (string, error))()
 }
 
 // sourceSum hashes everything a build reads below root: Go and assembly files but tests, go.mod and go.sum, and files that could be
 // embedded beside them. Directories that hold no package of the binaries are left out, so that editing a suite or a document
 // does not rebuild them.
-func sourceSum(root string) (string, error) {
+//
+// Named directories are all that is looked at, with go.mod and go.sum.
+func sourceSum(root string, dirs ...string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version())
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	walks := []string{root}
+	if len(dirs) > 0 {
+		walks = []string{filepath.Join(root, "go.mod"), filepath.Join(root, "go.sum")}
+	}
+	for _, dir := range dirs {
+		walks = append(walks, filepath.Join(root, filepath.FromSlash(dir)))
+	}
+	for _, walk := range walks {
+		if err := sumBelow(h, root, walk); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:24], nil
+}
+
+// sumBelow hashes what a build reads below walk.
+func sumBelow(h io.Writer, root, walk string) error {
+	return filepath.WalkDir(walk, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -52,11 +72,10 @@ func sourceSum(root string) (string, error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(h, "%s %d\n", filepath.ToSlash(rel), len(b))
-		h.Write(b)
-		return nil
+		_, _ = fmt.Fprintf(h, "%s %d\n", filepath.ToSlash(rel), len(b))
+		_, err = h.Write(b)
+		return err
 	})
-	return hex.EncodeToString(h.Sum(nil))[:24], err
 }
 
 func skipDir(rel string) error {

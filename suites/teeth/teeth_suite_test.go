@@ -19,13 +19,13 @@ func TestTeeth(t *testing.T) {
 var idleLiar, busyLiar string
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	idleLiar, busyLiar = buildLiar(ctx, ""), buildLiar(ctx, "1")
+	idleLiar, busyLiar = buildLiar(ctx, ""), buildLiar(ctx, "busy")
 })
 
-func buildLiar(ctx context.Context, dials string) string {
+func buildLiar(ctx context.Context, lies string) string {
 	GinkgoHelper()
 	path := filepath.Join(GinkgoT().TempDir(), "liar")
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-X main.dials="+dials, "-o", path, "./liar")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-X main.lies="+lies, "-o", path, "./liar")
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))

@@ -93,7 +93,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	all := []Suite{{Name: "smoke"}, {Name: "loopback-refused"}, {Name: Teeth}}
+	all := []Suite{{Name: "smoke"}, {Name: "loopback-refused"}, {Name: Teeth}, {Name: Conformance}, {Name: KillMatrix}}
 	for _, c := range []struct{ name, want string }{{"", "smoke loopback-refused"}, {"smoke", "smoke"}, {Teeth, Teeth}} {
 		some, err := Select(all, c.name)
 		var names []string

@@ -22,6 +22,13 @@ const Teeth = "teeth"
 // every release in between.
 const Conformance = "conformance"
 
+// KillMatrix is the suite that asks the whole catalogue of every bottle that is broken on purpose. It is a part of the stage of Teeth,
+// and one run of it launches all variants of a bottle that it needs.
+const KillMatrix = "kill-matrix"
+
+// apart are the suites that an integration run leaves to stages of their own.
+var apart = []string{Teeth, Conformance, KillMatrix}
+
 // A Suite is one package of Ginkgo specs.
 type Suite struct {
 	Name       string // the directory below suites/, such as "loopback-refused"
@@ -52,13 +59,13 @@ func List(ctx context.Context, root string) ([]Suite, error) {
 	}
 }
 
-// Select returns the suites of that name out of all, or for "" all but Teeth and Conformance. An unknown name is an error that lists the known.
+// Select returns the suites of that name out of all, or for "" all but those that have a stage of their own. An unknown name is an error that lists the known.
 func Select(all []Suite, name string) ([]Suite, error) {
 	var some []Suite
 	var known []string
 	for _, s := range all {
 		known = append(known, s.Name)
-		if s.Name == name || name == "" && s.Name != Teeth && s.Name != Conformance {
+		if s.Name == name || name == "" && !slices.Contains(apart, s.Name) {
 			some = append(some, s)
 		}
 	}

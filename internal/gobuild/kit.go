@@ -1,0 +1,33 @@
+package gobuild
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// kitDirs hold what decides how a probe turns out: the judge with the catalogue, the agent, and what both say to listeners.
+var kitDirs = []string{"probes", "internal/echo", "cmd/bottle-agent"}
+
+// Kit is the digest of this module's sources of probes and agent: results of one kit say nothing of another. It needs the sources.
+func Kit(ctx context.Context) (string, error) {
+	root, err := ModuleDir(ctx)
+	if err != nil {
+		return "", err
+	}
+	sum, err := sumOnce(root, kitDirs...)
+	if err != nil {
+		return "", fmt.Errorf("gobuild: reading the sources of the kit below %q: %w", root, err)
+	}
+	return sum, nil
+}
+
+// KillsDir is where records of kills are kept, in the user's cache.
+func KillsDir() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("gobuild: %w", err)
+	}
+	return filepath.Join(cache, "bottle", "kills"), nil
+}

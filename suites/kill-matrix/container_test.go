@@ -1,0 +1,55 @@
+package killmatrix_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+
+	"bottle.internal/bottletest"
+	"bottle.internal/probes/mutants"
+)
+
+// containerEffect asks the engine what the bundle's container is.
+func (r *runner) containerEffect(ctx context.Context, e mutants.Edit, b *bottletest.Bottle, _ *command) (string, error) {
+	if e.Container == "" && len(e.ProxyAllow) == 0 && len(e.Source) == 0 {
+		return "", nil
+	}
+	cli, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = cli.Close() }()
+	in, err := cli.ContainerInspect(ctx, b.Plan().Machine, client.ContainerInspectOptions{})
+	if err != nil {
+		return "", err
+	}
+	c := in.Container
+	switch {
+	case len(e.ProxyAllow) > 0:
+		for _, kv := range c.Config.Env {
+			if kv == "BOTTLE_PROXY_ALLOW="+strings.Join(e.ProxyAllow, ",") {
+				return "the container's environment has " + kv, nil
+			}
+		}
+		return "", fmt.Errorf("the container's environment is without %q", e.ProxyAllow)
+	case len(e.Source) > 0:
+		return r.programEffect(ctx, cli, b.Plan().Machine, e.Source)
+	case e.Container == mutants.LogNowhere:
+		if kind := c.HostConfig.LogConfig.Type; kind != "none" {
+			return "", fmt.Errorf("the container logs to %q", kind)
+		}
+		return "the engine keeps nothing of what the container prints", nil
+	}
+	for port, at := range c.NetworkSettings.Ports {
+		for _, bound := range at {
+			if bound.HostIP == netip.IPv4Unspecified() {
+				return fmt.Sprintf("port %s of the container is bound at %s:%s of the host", port, bound.HostIP, bound.HostPort), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no port of the container is bound at every address: %v", c.NetworkSettings.Ports)
+}
