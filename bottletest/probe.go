@@ -39,6 +39,7 @@ func (b *Bottle) Probe(ctx context.Context, ids ...string) (probes.Report, error
 
 // ProbeWith is Probe with the number of attempts, the budget and the ports chosen.
 func (b *Bottle) ProbeWith(ctx context.Context, opts probes.Options, ids ...string) (probes.Report, error) {
+	opts = b.withKills(ctx, opts)
 	return b.withCanary(ctx, func(site probes.Site) (probes.Report, error) { return probes.Run(ctx, site, opts, ids...) })
 }
 
