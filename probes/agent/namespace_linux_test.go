@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -136,8 +137,20 @@ func twoSpaces(t *testing.T) (guest, world *space) {
 	world.in(func() {
 		give(t, "world0", worldAddr+"/24")
 		give(t, "world0", "fd00:9::2/64")
+		carried(t, "world0")
 	})
+	guest.in(func() { carried(t, "eth0") })
 	return guest, world
+}
+
+// carried waits for a device to have a carrier, before which what is sent is dropped.
+func carried(t *testing.T, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); up(t, name).Attrs().OperState != netlink.OperUp; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has no carrier", name)
+		}
+	}
 }
 
 func at(ip string, port uint16) netip.AddrPort {

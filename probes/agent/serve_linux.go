@@ -15,7 +15,10 @@ import (
 // What comes in is taken in beside it: on tsi an accept may not come back (libkrunfw#137), and what was written down until then counts.
 func serve(a Attempt, r *Result, start time.Time) error {
 	l := &stream{start: start, deadline: start.Add(a.Budget())}
+	d := l.part(l.deadline)
+	d.bind(a.Addr) // first: who is let in over TCP may come over UDP next
 	if err := l.listen(a.Addr); err != nil {
+		d.close()
 		r.Stage = StageConnect
 		l.close()
 		return err
@@ -23,7 +26,7 @@ func serve(a Attempt, r *Result, start time.Time) error {
 	g := &guestbook{own: a.Nonce, seen: make(map[string]bool)}
 	streams, datagrams := make(chan struct{}), make(chan struct{})
 	go func() { defer close(streams); g.receiveStreams(l) }()
-	go func() { defer close(datagrams); g.receiveDatagrams(a.Addr, l.deadline) }()
+	go func() { defer close(datagrams); g.receiveDatagrams(d) }()
 	go g.greet(a, l.deadline)
 	time.Sleep(time.Until(l.deadline))
 	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR) // wakes a poll on Linux
@@ -80,17 +83,20 @@ func passing(err error) bool {
 	})
 }
 
-// receiveDatagrams answers datagrams at the same address, where they can be had. Each nonce has one answer: two listeners would answer
-// each other for ever.
-func (g *guestbook) receiveDatagrams(at netip.AddrPort, deadline time.Time) {
-	s := stream{deadline: deadline}
-	defer s.close()
+// bind is for datagrams. Without them the streams are listened for all the same.
+func (s *stream) bind(at netip.AddrPort) {
 	family, sa := sockaddr(at)
-	if s.socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDP) != nil || unix.Bind(s.fd, sa) != nil {
-		return
+	if s.socket(family, unix.SOCK_DGRAM, unix.IPPROTO_UDP) == nil && unix.Bind(s.fd, sa) != nil {
+		s.close()
 	}
+}
+
+// receiveDatagrams answers datagrams at the same address. Each nonce has one answer: two listeners would answer
+// each other for ever.
+func (g *guestbook) receiveDatagrams(s *stream) {
+	defer s.close()
 	buf := make([]byte, 512)
-	for s.wait(unix.POLLIN) == nil {
+	for s.open && s.wait(unix.POLLIN) == nil {
 		n, peer, err := unix.Recvfrom(s.fd, buf, 0)
 		if err != nil {
 			continue

@@ -54,7 +54,7 @@ func TestServe(t *testing.T) {
 	for _, local := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
 		t.Run(local, func(t *testing.T) {
 			t.Parallel()
-			addr := closedPort(t, local)
+			addr := netip.AddrPortFrom(netip.MustParseAddrPort(local).Addr(), closedPort(t, local).Port()) // Go listens at [::] for 0.0.0.0
 			a := Attempt{Addr: addr, Nonce: echo.NewNonce(), BudgetMS: 1000}
 			done := served(t, a)
 			stream, datagram := echo.NewNonce(), echo.NewNonce()
