@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	unitLimit     = 8 * time.Minute
+	unitLimit     = 10 * time.Minute
 	consumerLimit = 5 * time.Minute
 	settleLimit   = 15 * time.Second
 )

@@ -17,7 +17,7 @@ import (
 )
 
 // limit bounds all mutants together.
-const limit = 5 * time.Minute
+const limit = 8 * time.Minute
 
 // some are the mutants to be run: all, unless $SMOLVM_SIM_VERSION, $BOTTLE_TOPOLOGY or $BOTTLE_MUTANTS, patterns of names with
 // commas between them, ask for fewer.

@@ -17,9 +17,9 @@ import (
 // Limits of one suite on one variant, each with room for the clean-up of the one before: Ginkgo's timeout runs every
 // DeferCleanup, the test binary's and the kill run none.
 const (
-	specsLimit   = 6 * time.Minute
-	processLimit = 8 * time.Minute
-	killLimit    = 9 * time.Minute
+	specsLimit   = 9 * time.Minute
+	processLimit = 11 * time.Minute
+	killLimit    = 12 * time.Minute
 	// pollProgress is when a node that is still running starts to say where it is.
 	pollProgress = 30 * time.Second
 )
