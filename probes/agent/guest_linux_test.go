@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,7 +87,8 @@ func TestLookTriesCalls(t *testing.T) {
 	}
 }
 
-// traces are the interfaces, mounts and open descriptors that there are.
+// traces are what calls would leave: interfaces, descriptors, and what is mounted on the root. The machine is not the test's alone, so nothing
+// else is looked at.
 func traces(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -105,11 +105,24 @@ func traces(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open, err := os.ReadDir("/proc/self/fd")
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
+			all = append(all, line)
+		}
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(all, string(mounts), strconv.Itoa(len(open)))
+	for _, fd := range open {
+		what, _ := os.Readlink(fd) // the one that listed them is closed
+		for _, kind := range []string{"bpf", "perf_event", "userfaultfd", "/dev/net/tun"} {
+			if strings.Contains(what, kind) {
+				all = append(all, what)
+			}
+		}
+	}
+	return all
 }
 
 func TestLookListsDevices(t *testing.T) {
@@ -202,32 +215,6 @@ func TestGroupBounds(t *testing.T) {
 			if got := groupBounds[bound].of(c.groups, root); got != want {
 				t.Errorf("%s: %s %q, want %q", name, bound, got, want)
 			}
-		}
-	}
-}
-
-// No look takes long: a batch has several, and a guest little.
-func TestLooksAreQuick(t *testing.T) {
-	const most = 50 * time.Millisecond
-	for _, m := range methods[Look] {
-		path := "/proc/version"
-		switch m {
-		case List:
-			path = "/dev"
-		case Create, Write:
-			path = filepath.Join(t.TempDir(), "none")
-		case SysCall:
-			path = "tun"
-		}
-		quickest := time.Hour // the machine is not the test's alone
-		for range 5 {
-			start := time.Now()
-			looked(t, m, path)
-			quickest = min(quickest, time.Since(start))
-		}
-		t.Logf("%s: %s", m, quickest)
-		if quickest > most {
-			t.Errorf("%s took %s", m, quickest)
 		}
 	}
 }

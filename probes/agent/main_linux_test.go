@@ -198,3 +198,45 @@ func TestInheritedSockets(t *testing.T) {
 		}
 	}
 }
+
+// No look takes long: a batch has several, and a guest little. The quickest of some tries counts, because the machine is not the test's alone, and
+// of the binary, because a test's own code may be watched for races.
+func TestLooksAreQuick(t *testing.T) {
+	const most = 50 * time.Millisecond
+	r := batch(20 * time.Second)
+	for i, look := range []struct {
+		method agent.Method
+		path   string
+	}{
+		{agent.Read, "/proc/version"}, {agent.List, "/dev"}, {agent.Write, "/none"}, {agent.Create, "/none/none"}, {agent.FollowLink, "/proc/version"},
+		{agent.Search, "bottle-test"}, {agent.Sockets, ""}, {agent.Families, ""}, {agent.Mounts, ""}, {agent.Privileges, ""}, {agent.SysCall, "tun"},
+		{agent.Devices, ""}, {agent.Processes, ""}, {agent.Limits, ""}, {agent.FDs, ""},
+	} {
+		r.Attempts = append(r.Attempts, agent.Attempt{ID: string(look.method), Network: agent.Look, Method: look.method, Path: look.path, Nonce: echo.NewNonce(), BudgetMS: 5000, Phase: i})
+	}
+	quickest := make(map[string]time.Duration)
+	for range 5 {
+		cmd := exec.CommandContext(t.Context(), binary(t, ""))
+		cmd.Stdin = bytes.NewReader(written(t, r))
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ans, err := r.Decode(out)
+		if err != nil || len(ans.Faults) > 0 {
+			t.Fatal(err, ans.Faults)
+		}
+		for id, res := range ans.Results {
+			took := time.Duration(res.ElapsedUS) * time.Microsecond
+			if known, ok := quickest[id]; !ok || took < known {
+				quickest[id] = took
+			}
+		}
+	}
+	for id, took := range quickest {
+		t.Logf("%s: %s", id, took)
+		if took > most {
+			t.Errorf("%s took %s", id, took)
+		}
+	}
+}

@@ -20,7 +20,7 @@ type place struct {
 }
 
 const (
-	mostDirs  = 1000 // of a walk, which is a sample
+	mostDirs  = 500 // of a walk, which is a sample
 	unixTable = "/proc/self/net/unix"
 )
 
