@@ -270,3 +270,17 @@ func TestSidecar(t *testing.T) {
 	}
 	t.Skip("this host has no second IPv4 address to publish at")
 }
+
+// A batch that is over before the host has tried to come in says nothing of what comes in.
+func TestServedTooShort(t *testing.T) {
+	served := agent.Result{Stage: agent.StageDone, Reply: servingSelf}
+	b := batch{answer: agent.Answer{Results: map[string]agent.Result{"a": served}}, intrusions: make(map[*trialPlan][]*intrusion)}
+	tp := &trialPlan{shots: []shot{{Attempt: agent.Attempt{ID: "a"}}}}
+	for tries, want := range []State{Failed, Held} {
+		b.intrusions[tp] = []*intrusion{{tries: 1}, {tries: tries}}
+		var tr trial
+		if b.serving(tp, &tr); tr.log.State != want {
+			t.Errorf("%d tries: %s", tries, tr.log.Text)
+		}
+	}
+}
