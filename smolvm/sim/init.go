@@ -5,7 +5,6 @@ package sim
 import (
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -27,9 +26,8 @@ func initialize() int {
 	if _, err := receive(control, &config); err != nil {
 		return 1
 	}
-	listener, err := net.FileListener(os.NewFile(fdListener, "listener"))
+	listener, err := listenerOf(os.NewFile(fdListener, "listener"))
 	if err == nil {
-		_ = unix.Close(fdListener)
 		err = settle(config)
 	}
 	if err != nil {

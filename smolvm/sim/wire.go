@@ -183,3 +183,10 @@ func connOf(f *os.File) (*net.UnixConn, error) {
 	}
 	return conn, nil
 }
+
+// listenerOf listens at what f is, and closes f. A bare descriptor's close would leave f to close that number once more, whatever it has
+// become by then.
+func listenerOf(f *os.File) (net.Listener, error) {
+	defer f.Close()
+	return net.FileListener(f)
+}
