@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"bottle.internal/probes/agent/waiter"
@@ -26,6 +25,9 @@ const RequestVariable = "BOTTLE_REQUEST"
 // apartVerb is the only argument of the child that the agent has make an attempt for it.
 const apartVerb = "--apart"
 
+// RemoveVerb is the only argument of an agent that is to take its own executable away and do nothing else.
+const RemoveVerb = "--remove"
+
 // requestTimeout bounds the wait for a request that never comes.
 const requestTimeout = 10 * time.Second
 
@@ -35,13 +37,16 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if waiter.Is(args) {
 		return waiter.Main(args, stderr)
 	}
+	if len(args) == 1 && args[0] == RemoveVerb {
+		return removed(stderr)
+	}
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
 	defer watchdog.Stop()
-	start, run := time.Now(), Run
+	start, run, read := time.Now(), Run, ReadRequest
 	if len(args) == 1 && args[0] == apartVerb {
-		args, run = nil, runApart
+		run, read = runApart, func([]string, io.Reader) (Request, error) { return readFrom(stdin) }
 	}
-	req, err := ReadRequest(args, stdin)
+	req, err := read(args, stdin)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
 		return ExitUsage
@@ -59,13 +64,28 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return ExitAnswered
 }
 
-// ReadRequest reads the request from the file named in args. Without a name it is RequestVariable's value, and where that is not set it
-// comes from stdin.
+func removed(stderr io.Writer) int {
+	if err := remove(); err != nil {
+		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
+		return ExitFailed
+	}
+	return ExitAnswered
+}
+
+// ReadRequest reads the request from the file named in args. Without a name it is RequestVariable's value, else what the executable carries
+// (see Parcel), and where there is neither it comes from stdin.
 func ReadRequest(args []string, stdin io.Reader) (Request, error) {
 	switch len(args) {
 	case 0:
 		if text, ok := os.LookupEnv(RequestVariable); ok {
-			stdin = strings.NewReader(text)
+			return DecodeRequest([]byte(text))
+		}
+		request, err := ownRequest()
+		if err != nil {
+			return Request{}, err
+		}
+		if request != nil {
+			return DecodeRequest(request)
 		}
 	case 1:
 		f, err := os.Open(args[0])
@@ -77,7 +97,11 @@ func ReadRequest(args []string, stdin io.Reader) (Request, error) {
 	default:
 		return Request{}, errors.New("usage: bottle-agent [REQUEST.json]")
 	}
-	b, err := io.ReadAll(io.LimitReader(stdin, MaxBatch+1))
+	return readFrom(stdin)
+}
+
+func readFrom(r io.Reader) (Request, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxBatch+1))
 	if err != nil {
 		return Request{}, fmt.Errorf("reading the request: %w", err)
 	}
