@@ -177,9 +177,12 @@ func (b *batch) selfControl() outcome {
 	}
 }
 
-// pathControl is C2: the allowed destination proved a nonce before and after the denials, in the same batch.
+// pathControl is C2: the allowed destination proved a nonce before and after the denials, in the same batch, or there is no
+// network.
 func (b *batch) pathControl(before, after []Attempt) outcome {
 	switch {
+	case b.plan.before == nil && b.isolation.Text != "":
+		return b.isolation
 	case b.plan.before == nil:
 		return notChecked("the site names no allowed destination")
 	case b.fault != "":

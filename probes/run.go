@@ -109,6 +109,7 @@ type batch struct {
 	denials, refusals testimony
 	bindings          map[*post]outcome
 	intrusions        map[*trialPlan][]*intrusion
+	isolation         outcome // C2 of a sandbox without a network; the zero outcome is any other's
 }
 
 // run brackets the agent's batch with the controls and collects what the listeners saw. It goes on to the end after a failure

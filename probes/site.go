@@ -31,8 +31,12 @@ type Site struct {
 	// Run is needed.
 	Run RunFunc
 	// Allowed is a live echo listener at the one allowed destination: control C2. Without it, when its Addr is zero, every
-	// denial is inconclusive.
+	// denial is inconclusive, unless NoNetwork stands for it.
 	Allowed Target
+	// NoNetwork says, for a sandbox without Allowed that is meant to have no network at all, who else than the guest sees that it has
+	// none: it takes the place of control C2, for then there is no path that could be broken. It is asked after the batch; an error says
+	// why nobody sees it. nil means that the sandbox is not said to be without a network.
+	NoNetwork func(ctx context.Context) (string, error)
 	// HostLoopback is how this sandbox could spell the host's loopback; nil means 127.0.0.1 and ::1.
 	HostLoopback []netip.Addr
 	// Closed are listeners that share an allowed address and must stay out of reach all the same.

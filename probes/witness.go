@@ -17,6 +17,20 @@ func (b *batch) readWitnesses(ctx context.Context) {
 	b.denials = readWitness(ctx, "the enforcer's log", b.rig.site.Denials, since)
 	b.refusals = readWitness(ctx, "the proxy's log", b.rig.site.Refusals, since)
 	b.readBindings(ctx)
+	b.lookForNetwork(ctx)
+}
+
+// lookForNetwork is control C2 of a sandbox that is to have no network.
+func (b *batch) lookForNetwork(ctx context.Context) {
+	if b.rig.site.NoNetwork == nil {
+		return
+	}
+	text, err := b.rig.site.NoNetwork(ctx)
+	if err != nil {
+		b.isolation = failed("no canary answered the sandbox, and that it has no network at all nobody but itself can tell: %v", err)
+		return
+	}
+	b.isolation = held("the sandbox has no network that could be broken: %s", text)
 }
 
 // A testimony is what one log says, or why it says nothing.
