@@ -170,6 +170,10 @@ func (b *batch) selfControl() outcome {
 	switch s := b.answer.Self; {
 	case b.fault != "":
 		return notChecked("the guest gave no answer that counts")
+	case s.Echo && s.Weak != "":
+		return held("a nonce came back in %s, %s", microseconds(s.EchoUS), s.Weak)
+	case s.Weak != "":
+		return failed("%s", s.EchoError)
 	case s.Echo:
 		return held("a nonce went round the guest's own loopback in %s, at try %d", microseconds(s.EchoUS), s.EchoTries)
 	default:

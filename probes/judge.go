@@ -16,6 +16,7 @@ type question struct {
 	asked     bool    // by its id, not by a pattern or for want of one
 	absence   absence // why there is nothing to judge
 	fault     string  // why nothing that came out of the guest counts
+	weak      string  // why all that came out of the guest is weaker evidence than the agent's; "" is the agent's
 	self      outcome // C0
 	path      outcome // C2
 	glance    outcome // C2 of what needs no network
@@ -79,7 +80,19 @@ func judge(q question) Finding {
 	if f.Verdict != Error {
 		f.Assurance = assurance(f.Controls)
 	}
+	q.weaken(&f)
 	return f
+}
+
+// weaken takes from a finding of weaker evidence what only the agent's can carry: it is L1 at most, and says so.
+func (q question) weaken(f *Finding) {
+	if q.weak == "" {
+		return
+	}
+	f.Warnings = append(f.Warnings, "weaker evidence: "+q.weak)
+	if f.Assurance > L1 {
+		f.Assurance = L1
+	}
 }
 
 func (q question) trial(t trial) ruling {
@@ -136,6 +149,9 @@ func (q question) faulty(t trial) (ruling, bool) {
 	for _, a := range t.attempts {
 		if a.Fault != "" {
 			return rule(Error, "%s: round %d was %s", t.target, a.Round, a.Fault), true
+		}
+		if q.weak != "" && a.Stage == agent.StageUnfinished {
+			return rule(Inconclusive, "C0: %s: round %d was not made: %s", t.target, a.Round, q.unmade()), true
 		}
 		if a.Observation == ProbeError {
 			return rule(Error, "%s: round %d could not be made: stage %q, errno %q", t.target, a.Round, a.Stage, a.Errno), true

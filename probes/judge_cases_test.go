@@ -1,5 +1,7 @@
 package probes
 
+import "bottle.internal/probes/agent"
+
 type judgeCase struct {
 	name  string
 	start *question
@@ -14,6 +16,22 @@ var containCases = []judgeCase{
 	{"virtio-net, everything stands, nobody says who stopped it", sound(VirtioNet), nil, Contained, "", L1},
 	{"an unknown backend, everything stands", sound(""), nil, Contained, "", L1},
 	{"an unheard-of backend is judged as an unknown one", sound("passt"), nil, Contained, "", L1},
+
+	{"no agent but a shell, everything stands", sound(TSI), func(q *question, _ *trial) { q.weak = "by a shell" }, Contained, "", L1},
+	{"no agent but a shell, and all witnesses", sound(TSI), func(q *question, t *trial) {
+		q.weak, q.kills, q.kit, t.flip = "by a shell", []string{"m"}, "k", held("twin")
+	}, Contained, "", L1},
+	{"what a shell cannot make was not made", sound(TSI), func(q *question, t *trial) {
+		q.weak = "by a shell"
+		t.attempts[1].Stage, t.attempts[1].Observation = agent.StageUnfinished, ProbeError
+	}, Inconclusive, "C0", L1},
+	{"a shell without a tool that works", sound(TSI), func(q *question, t *trial) {
+		q.weak, q.self = "by a shell", failed("no tool")
+		t.attempts[0].Stage, t.attempts[0].Observation = agent.StageUnfinished, ProbeError
+	}, Inconclusive, "C0", L0},
+	{"an agent that did not finish", sound(TSI), func(_ *question, t *trial) {
+		t.attempts[0].Stage, t.attempts[0].Observation = agent.StageUnfinished, ProbeError
+	}, Error, "", ""},
 
 	{"lying agent: claims denied, the canary saw it", sound(TSI), func(_ *question, t *trial) { t.attempts[0].Sightings = seen(1) }, Leak, "", L1},
 	{"one of two attempts leaked", sound(TSI), func(_ *question, t *trial) { t.attempts[1].Sightings = seen(2) }, Leak, "", L1},

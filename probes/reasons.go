@@ -30,6 +30,14 @@ func (q question) explain(t trial, a Attempt) string {
 	return fmt.Sprintf("that is not how a wall of backend %q looks", q.backend)
 }
 
+// unmade says why what is no agent did not make an attempt.
+func (q question) unmade() string {
+	if q.self.State != Held {
+		return q.self.Text
+	}
+	return "this is no attempt that can be made " + q.weak + ", or it had no time left, or the tool did not run"
+}
+
 // silence says in words what the listener's silence rests on.
 func (t trial) silence() string {
 	switch {

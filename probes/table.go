@@ -24,6 +24,11 @@ func (r Report) Write(w io.Writer) error {
 			return err
 		}
 	}
+	if r.Guest != nil && r.Guest.Weak != "" {
+		if _, err := fmt.Fprintf(w, "WEAKER EVIDENCE: %s; no finding is more than %s\n", r.Guest.Weak, L1); err != nil {
+			return err
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range r.Findings {
 		if _, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", strings.ToUpper(string(f.Verdict)), f.Assurance, f.ID, f.Severity, f.Reason); err != nil {

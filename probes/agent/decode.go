@@ -128,7 +128,7 @@ func errnoName(s string) bool {
 
 // clean bounds what the guest says of itself and takes out what a terminal would act on. Listeners that are no addresses go.
 func (s Self) clean() Self {
-	for _, text := range []*string{&s.EchoError, &s.Kernel, &s.BootID, &s.Hostname} {
+	for _, text := range []*string{&s.EchoError, &s.Kernel, &s.BootID, &s.Hostname, &s.Weak} {
 		*text = printable(*text)
 	}
 	s.Interfaces, s.Notes = cleanList(s.Interfaces), cleanList(s.Notes)

@@ -5,15 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"bottle.internal/internal/echo"
 	"bottle.internal/probes/agent"
 )
-
-// None is the tool of a script that found nothing to dial with: none of its attempts was made.
-const None = "none"
 
 // Parse reads what a script of r printed, which is untrusted, as the agent's response. Lines that are not of this run's script are
 // passed over: a guest may print a greeting. An attempt without a line, or one that a shell does not make, is unfinished or, where its
@@ -23,7 +21,7 @@ func Parse(r agent.Request, out []byte) (agent.Response, error) {
 	if len(out) > agent.MaxBatch {
 		return agent.Response{}, fmt.Errorf("%w: %d bytes by the shell", agent.ErrResponse, len(out))
 	}
-	p := parser{request: r, self: agent.Self{EchoError: "a shell cannot check itself"}}
+	p := parser{request: r, self: agent.Self{Weak: "by a POSIX shell"}}
 	prefix := "bottle-shell " + string(r.Run) + " "
 	for line := range bytes.Lines(out) {
 		text, ours := strings.CutPrefix(strings.TrimSpace(string(line)), prefix)
@@ -58,6 +56,7 @@ type parser struct {
 	request agent.Request
 	self    agent.Self
 	results []agent.Result
+	tried   []string // tools that did not bring the first answer back, and what they met
 	ended   bool
 }
 
@@ -67,7 +66,9 @@ func (p *parser) line(text string) error {
 	rest = strings.TrimSpace(rest)
 	switch verb {
 	case "tool":
-		p.self.Notes = append(p.self.Notes, "by the shell, with "+rest)
+		p.self.Weak = "by a POSIX shell, with " + rest + "; it reads a tool's words and not the kernel's errno, and knows times to the second"
+	case "tried":
+		p.tried = append(p.tried, rest)
 	case "uid":
 		p.self.UID, _ = strconv.Atoi(rest)
 	case "kernel":
@@ -113,30 +114,73 @@ func (p *parser) result(f []string) error {
 	return nil
 }
 
-// complete says of the attempts that a shell does not make that they were not made.
+// complete says of the attempts that a shell does not make that they were not made, and takes back what was made or skipped against its
+// condition: a script decides by what it can tell.
 func (p *parser) complete() {
-	known := make(map[string]agent.Result)
+	given := make(map[string]agent.Result)
 	for _, r := range p.results {
-		known[r.ID] = r
+		given[r.ID] = r
 	}
+	var corrected []agent.Result
+	known := make(map[string]agent.Result)
 	left := 0
-	for _, a := range p.request.Attempts {
-		if _, made := known[a.ID]; made {
-			continue
+	for _, a := range p.byPhase() {
+		r, made := given[a.ID]
+		wanted := a.After == "" || a.When.Met(known[a.After])
+		switch {
+		case !wanted:
+			r = outcome(a, agent.StageSkipped)
+		case !made || r.Stage == agent.StageSkipped:
+			r = outcome(a, agent.StageUnfinished)
 		}
-		stage := agent.StageUnfinished
-		if after, ok := known[a.After]; ok && a.After != "" && !a.When.Met(after) {
-			stage = agent.StageSkipped
-		}
-		r := agent.Result{ID: a.ID, Nonce: a.Nonce, Stage: stage}
-		r.Observation = agent.Observe(a, r)
-		known[a.ID] = r
-		p.results = append(p.results, r)
-		if stage == agent.StageUnfinished {
+		if r.Stage == agent.StageUnfinished {
 			left++
 		}
+		known[a.ID] = r
+		if !made || r.Stage != given[a.ID].Stage {
+			corrected = append(corrected, r)
+		}
 	}
+	p.replace(corrected)
+	p.proven(known)
 	if left > 0 {
 		p.self.Notes = append(p.self.Notes, fmt.Sprintf("by the shell: %d attempts were not made", left))
 	}
+	for _, t := range p.tried {
+		p.self.Notes = append(p.self.Notes, "by the shell: tried and not used: "+t)
+	}
+}
+
+// byPhase is the request's attempts, so that one that hangs on another comes after it.
+func (p *parser) byPhase() []agent.Attempt {
+	all := slices.Clone(p.request.Attempts)
+	slices.SortStableFunc(all, func(a, b agent.Attempt) int { return a.Phase - b.Phase })
+	return all
+}
+
+// replace puts corrected in the place of every result of the same attempt.
+func (p *parser) replace(corrected []agent.Result) {
+	for _, c := range corrected {
+		p.results = append(slices.DeleteFunc(p.results, func(r agent.Result) bool { return r.ID == c.ID }), c)
+	}
+}
+
+// proven is the shell's self-check: the tool brought an answer back that repeats the nonce.
+func (p *parser) proven(known map[string]agent.Result) {
+	for _, r := range known {
+		if r.Observation == agent.Reachable {
+			p.self.Echo, p.self.EchoTries, p.self.EchoUS = true, 1, r.ElapsedUS
+			return
+		}
+	}
+	p.self.EchoError = "no tool of the guest's brought an answer back; tried: " + strings.Join(p.tried, ", ")
+	if len(p.tried) == 0 {
+		p.self.EchoError = "the guest has no tool that a shell could dial with"
+	}
+}
+
+func outcome(a agent.Attempt, s agent.Stage) agent.Result {
+	r := agent.Result{ID: a.ID, Nonce: a.Nonce, Stage: s}
+	r.Observation = agent.Observe(a, r)
+	return r
 }

@@ -3,12 +3,12 @@ package shell_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,11 +53,7 @@ func bin(t *testing.T, tools ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range append([]string{"cat", "date", "grep", "id", "od", "sed", "sleep", "tr", "uname"}, tools...) {
-		path := found(t, name)
-		need(t, path, name)
-		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		plant(t, dir, name)
 	}
 	return dir
 }
@@ -65,11 +61,17 @@ func bin(t *testing.T, tools ...string) string {
 // ran is what a shell makes of a request with a PATH.
 func ran(t *testing.T, sh []string, path string, r agent.Request) []byte {
 	t.Helper()
-	need(t, found(t, sh[0]), sh[0])
 	script, err := shell.Script(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return fed(t, sh, path, script)
+}
+
+// fed is what a shell prints that is given a script.
+func fed(t *testing.T, sh []string, path, script string) []byte {
+	t.Helper()
+	need(t, found(t, sh[0]), sh[0])
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	var stderr bytes.Buffer
@@ -102,6 +104,15 @@ func serving(t *testing.T, serve func(net.Conn)) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
+func encoded(t *testing.T, r agent.Request) []byte {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func heard(conn net.Conn) echo.Nonce {
 	buf := make([]byte, 512)
 	k, _ := conn.Read(buf)
@@ -123,7 +134,7 @@ func closed(t *testing.T) netip.AddrPort {
 func request(addrs ...netip.AddrPort) agent.Request {
 	r := agent.Request{Schema: agent.Schema, Run: echo.NewNonce(), DeadlineMS: 50_000}
 	for i, addr := range addrs {
-		r.Attempts = append(r.Attempts, agent.Attempt{ID: string(rune('a' + i)), Network: agent.TCP4, Addr: addr, Nonce: echo.NewNonce(), BudgetMS: 1500, Phase: 1 + i%2})
+		r.Attempts = append(r.Attempts, agent.Attempt{ID: string(rune('a' + i)), Network: agent.TCP4, Addr: addr, Nonce: echo.NewNonce(), BudgetMS: 1000, Phase: 1 + i%2})
 	}
 	r.Attempts = append(r.Attempts,
 		agent.Attempt{ID: "udp", Network: agent.UDP4, Addr: addrs[0], Nonce: echo.NewNonce(), BudgetMS: 100},
@@ -134,7 +145,7 @@ func request(addrs ...netip.AddrPort) agent.Request {
 // Each tool, in each shell, tells the ends apart that count: the canary's answer, a refusal, and a connection that says nothing.
 func TestTools(t *testing.T) {
 	for _, sh := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}} {
-		tools := []string{"python3", "perl", "nc", "busybox", "bash", "curl", "wget"}
+		tools := []string{"python3", "perl", "bash", "socat", "nc.openbsd", "nc.traditional", "ncat", "busybox", "curl", "wget"}
 		if sh[0] == "busybox" { // which has its own nc, and so never comes to those behind it
 			tools = []string{"python3", "perl", "busybox"}
 		}
@@ -164,7 +175,7 @@ func TestTools(t *testing.T) {
 				if err != nil || !secret.Verify(r.Attempts[0].Nonce, reply) {
 					t.Errorf("the proof did not come back: %v", err)
 				}
-				if len(ans.Self.Notes) == 0 || ans.Self.Notes[0] != "by the shell, with "+tool || ans.Self.Echo {
+				if !strings.Contains(ans.Self.Weak, ", with "+tool+";") || !ans.Self.Echo || ans.Self.EchoError != "" {
 					t.Errorf("it says of itself %+v", ans.Self)
 				}
 				if ans.Results["again"].Stage != agent.StageSkipped || ans.Results["udp"].Stage != agent.StageUnfinished {
@@ -178,40 +189,63 @@ func TestTools(t *testing.T) {
 func TestErrnos(t *testing.T) {
 	reset := serving(t, func(c net.Conn) { heard(c); _ = c.(*net.TCPConn).SetLinger(0) })
 	banner := serving(t, func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n"); heard(c) })
-	for _, tool := range []string{"python3", "perl"} {
-		r := request(reset, banner)
+	for _, tool := range []string{"python3", "perl", "bash"} {
+		r := request(answering(t), reset, banner)
 		ans, err := shell.Decode(r, ran(t, []string{"dash"}, bin(t, tool), r))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ans.Results["a"]; got.Errno != "ECONNRESET" || got.Observation != agent.Reset {
+		if got := ans.Results["b"]; got.Errno != "ECONNRESET" || got.Observation != agent.Reset {
 			t.Errorf("%s: %+v", tool, got)
 		}
-		if got := ans.Results["b"]; got.Observation != agent.Intercepted {
+		if got := ans.Results["c"]; got.Observation != agent.Intercepted {
 			t.Errorf("%s: %+v", tool, got)
 		}
 	}
 }
 
-// A guest without a tool says so, and makes nothing.
+// answering is a canary whose proofs nobody looks at.
+func answering(t *testing.T) netip.AddrPort {
+	secret := echo.NewSecret()
+	return serving(t, func(c net.Conn) { _, _ = c.Write(echo.Response(echo.NewReply(secret, "test", heard(c), "", ""))) })
+}
+
+// A guest without a tool says so, and makes nothing; so does one whose tools do not work, which name what they met.
 func TestNoTool(t *testing.T) {
-	r := request(closed(t))
-	ans, err := shell.Decode(r, ran(t, []string{"dash"}, bin(t), r))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := ans.Results["a"]; got.Stage != agent.StageUnfinished || got.Observation != agent.ProbeError {
-		t.Errorf("%+v", got)
-	}
-	if !slices.Contains(ans.Self.Notes, "by the shell, with "+shell.None) {
-		t.Errorf("%q", ans.Self.Notes)
+	for name, c := range map[string]struct {
+		at    netip.AddrPort
+		tools []string
+		says  string
+	}{
+		"none":                   {answering(t), nil, "has no tool"},
+		"of a dead destination":  {closed(t), []string{"perl"}, "tried: perl connect ECONNREFUSED"},
+		"that cannot be started": {answering(t), []string{"nc=#!/none\n"}, "tried: nc unfinished -"},
+		"that lacks a library":   {answering(t), []string{"nc=" + script("echo 'nc: error while loading shared libraries: libc.so.6: Permission denied' >&2; exit 127")}, "tried: nc unfinished -"},
+	} {
+		r := request(c.at, closed(t))
+		path := bin(t)
+		for _, tool := range c.tools {
+			plant(t, path, tool)
+		}
+		ans, err := shell.Decode(r, ran(t, []string{"dash"}, path, r))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		for id, got := range ans.Results {
+			if got.Observation != agent.ProbeError {
+				t.Errorf("%s: %s: %+v", name, id, got)
+			}
+		}
+		if ans.Self.Echo || !strings.Contains(ans.Self.EchoError, c.says) || !strings.Contains(ans.Self.Weak, "with none") {
+			t.Errorf("%s: %+v", name, ans.Self)
+		}
 	}
 }
 
 // What does not fit into the deadline is not made, and the script ends.
 func TestDeadline(t *testing.T) {
 	silent := serving(t, func(c net.Conn) { time.Sleep(20 * time.Second) })
-	r := request(silent, silent, silent, silent, silent, silent)
+	r := request(answering(t), silent, silent, silent, silent, silent)
 	r.DeadlineMS = 2000
 	start := time.Now()
 	ans, err := shell.Decode(r, ran(t, []string{"dash"}, bin(t, "python3"), r))
