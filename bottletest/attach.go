@@ -97,6 +97,6 @@ func (b *Bottle) bareSite() probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
 		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology), Run: b.runAgent, HostLoopback: hostLoopback(b.plan.Backend),
-		Declared: b.declared(),
+		Declared: b.declared(), Withheld: b.withheld(),
 	}
 }

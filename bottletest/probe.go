@@ -103,6 +103,8 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Proxy:        b.proxySite(),
 		Planted:      b.plantedTexts(),
 		Declared:     b.declared(),
+		Restart:      b.restarter(),
+		Withheld:     b.withheld(),
 	}
 }
 

@@ -26,16 +26,29 @@ type Probe struct {
 	// Where says in words on which backend and engine it means what.
 	Where string `json:"where"`
 
-	// aims finds what to dial at a site.
+	// aims finds what to dial at a site; nil of a scene.
 	aims func(*rig) ([]aim, absence)
+	// act names the act that asks a scene; "" is a probe that one batch answers.
+	act string
+	// lacks is why a scene means nothing at a site, "" if it means something; nil never lacks anything.
+	lacks func(Site) string
+	// most is what Most returns; "" goes by the family.
+	most Assurance
 }
 
+// Scene reports whether the probe needs more than one batch in one sandbox, so that it runs only where Options.Scenes lets it, or where
+// it is asked for by its id.
+func (p Probe) Scene() bool { return p.act != "" }
+
 // underPolicy are the families whose probes the policy or the sidecar decides, so that a twin without it and a log of it can tell.
-var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy"}
+var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy", "life"}
 
 // Most is the assurance that a finding of the probe can have at most. Of what only the guest can tell, its files, its privileges and
 // what it finds of sockets, there is no other witness and no policy to take away: L1.
 func (p Probe) Most() Assurance {
+	if p.most != "" {
+		return p.most
+	}
 	if slices.Contains(underPolicy, p.Family) && p.ID != "net.tcp.inherited-fds" {
 		return L4
 	}
@@ -55,7 +68,8 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 // All is the catalogue, ordered by id.
 func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes,
-		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes)
+		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
+		restartProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

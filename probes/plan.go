@@ -65,7 +65,7 @@ func newPlan(r *rig, trials []*trialPlan) *plan {
 	last := phase
 	for _, t := range trials {
 		if !t.path && !t.aim.disrupts() {
-			last = max(last, p.shoot(t, phase, r.opts))
+			last = max(last, p.shoot(t, t.aim.begin(phase), r.opts))
 		}
 		if a, ok := r.witnessing(t.aim); ok {
 			w := p.add(a.attempt(phase, a.time(r.opts)), 1, false)
@@ -87,6 +87,14 @@ func newPlan(r *rig, trials []*trialPlan) *plan {
 	}
 	p.request.DeadlineMS = int(p.deadline().Milliseconds())
 	return p
+}
+
+// begin is the phase of an aim's first attempts where those of others begin at phase.
+func (a aim) begin(phase int) int {
+	if a.early {
+		return 0
+	}
+	return phase
 }
 
 // shoot plans the attempts of one aim from phase on, and returns the phase after them.

@@ -2,20 +2,11 @@ package probes
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-
-	"bottle.internal/internal/echo"
-	"bottle.internal/probes/agent"
 )
-
-// transportAllowance is what carrying a batch into a sandbox and out again may take beside the batch's own deadline.
-const transportAllowance = 30 * time.Second
 
 var (
 	// ErrSite says that a Site lacks what a run needs.
@@ -24,24 +15,51 @@ var (
 	ErrNothingRan = errors.New("probes: no probe was executed")
 )
 
-// Run runs the probes that Select finds for patterns, all if there are none, in one batch inside the site, and judges what came
-// back. What it found, good or bad, is in the report, including that the agent failed or lied. An error means that there is
-// nothing to rely on: no such probe, a site that cannot be probed, a context that ended, or no probe that means anything here;
+// Run runs the probes that Select finds for patterns, all if there are none, in one batch inside the site, then the scenes among them,
+// and judges what came back. What it found, good or bad, is in the report, including that the agent failed or lied. An error means that
+// there is nothing to rely on: no such probe, a site that cannot be probed, a context that ended, or no probe that means anything here;
 // the report then holds what there is.
 func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Report, error) {
 	selected, err := Select(patterns...)
 	if err != nil {
 		return Report{}, err
 	}
-	r := newRig(site, opts.withDefaults())
-	defer func() { _ = r.close() }()
-	var items []item
-	for _, p := range selected {
-		it := item{probe: p, asked: slices.Contains(patterns, p.ID)}
-		it.aims, it.absence = r.find(p)
-		items = append(items, it)
+	if site.Run == nil {
+		return Report{}, fmt.Errorf("%w: it has no Run", ErrSite)
 	}
-	return r.run(ctx, items)
+	started := time.Now()
+	opts = opts.withDefaults()
+	report, ran, err := runBatch(ctx, site, opts, selected, patterns)
+	if err != nil {
+		return report, err
+	}
+	s := &stage{site: site, opts: opts, report: report, patterns: patterns}
+	found, played := s.play(ctx, selected)
+	report.Findings = append(report.Findings, found...)
+	slices.SortFunc(report.Findings, byID)
+	report.ElapsedMS = time.Since(started).Milliseconds()
+	switch {
+	case ctx.Err() != nil:
+		return report, ended(ctx)
+	case !ran && !played:
+		return report, ErrNothingRan
+	}
+	return report, nil
+}
+
+func ended(ctx context.Context) error {
+	return fmt.Errorf("probes: the run was ended: %w", context.Cause(ctx))
+}
+
+// runBatch asks what one batch can answer, and reports whether anything of it was executed.
+func runBatch(ctx context.Context, site Site, opts Options, selected []Probe, patterns []string) (report Report, ran bool, err error) {
+	r := newRig(site, opts)
+	defer func() { _ = r.close() }()
+	report, err = r.run(ctx, r.items(selected, patterns))
+	if errors.Is(err, ErrNothingRan) {
+		return report, false, nil
+	}
+	return report, true, err
 }
 
 // An item is one probe of a run with what it dials.
@@ -50,6 +68,20 @@ type item struct {
 	asked   bool
 	aims    []aim
 	absence absence
+}
+
+// items are what those of the selected probes dial that are no scenes.
+func (r *rig) items(selected []Probe, patterns []string) []item {
+	var items []item
+	for _, p := range selected {
+		if p.act != "" {
+			continue
+		}
+		it := item{probe: p, asked: slices.Contains(patterns, p.ID)}
+		it.aims, it.absence = r.find(p)
+		items = append(items, it)
+	}
+	return items
 }
 
 // find is what p dials here, or why it dials nothing.
@@ -61,31 +93,46 @@ func (r *rig) find(p Probe) ([]aim, absence) {
 }
 
 func (r *rig) run(ctx context.Context, items []item) (Report, error) {
-	if r.site.Run == nil {
-		return Report{}, fmt.Errorf("%w: it has no Run", ErrSite)
+	b, err := r.batch(items)
+	if err != nil {
+		return Report{}, err
 	}
-	p := newPlan(r, r.trialPlans(items))
-	if err := p.request.Validate(); err != nil {
-		return Report{}, fmt.Errorf("%w: %w", ErrSite, err)
-	}
-	b := &batch{rig: r, plan: p}
 	report := r.report()
-	if len(p.trials) > 0 {
+	if len(b.plan.trials) > 0 {
 		b.run(ctx)
 		report.Guest = b.guest()
 	}
-	allowed := b.allowedSightings()
-	for _, it := range items {
-		report.Findings = append(report.Findings, judge(b.question(it, allowed)))
-	}
+	report.Findings = b.findings(items)
 	report.ElapsedMS = time.Since(r.started).Milliseconds()
 	if ctx.Err() != nil {
-		return report, fmt.Errorf("probes: the run was ended: %w", context.Cause(ctx))
+		return report, ended(ctx)
 	}
-	if len(p.trials) == 0 {
+	if len(b.plan.trials) == 0 {
 		return report, ErrNothingRan
 	}
 	return report, nil
+}
+
+// batch plans what items ask.
+func (r *rig) batch(items []item) (*batch, error) {
+	if r.site.Run == nil {
+		return nil, fmt.Errorf("%w: it has no Run", ErrSite)
+	}
+	p := newPlan(r, r.trialPlans(items))
+	if err := p.request.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSite, err)
+	}
+	return &batch{rig: r, plan: p}, nil
+}
+
+// findings judges every item.
+func (b *batch) findings(items []item) []Finding {
+	allowed := b.allowedSightings()
+	var all []Finding
+	for _, it := range items {
+		all = append(all, judge(b.question(it, allowed)))
+	}
+	return all
 }
 
 func (r *rig) trialPlans(items []item) []*trialPlan {
@@ -96,186 +143,4 @@ func (r *rig) trialPlans(items []item) []*trialPlan {
 		}
 	}
 	return all
-}
-
-// A batch is one run of the agent with what was watched around it.
-type batch struct {
-	rig    *rig
-	plan   *plan
-	answer agent.Answer
-	fault  string     // why nothing in the answer counts
-	twin   *twinBatch // nil if there is none
-
-	denials, refusals testimony
-	bindings          map[*post]outcome
-	intrusions        map[*trialPlan][]*intrusion
-	isolation         outcome // C2 of a sandbox without a network; the zero outcome is any other's
-}
-
-// run brackets the agent's batch with the controls and collects what the listeners saw. It goes on to the end after a failure
-// of the agent: a leak is a leak even if the guest does not say so.
-func (b *batch) run(ctx context.Context) {
-	posts := b.rig.postsOf(b.plan)
-	each(posts, func(p *post) { p.arm(ctx) })
-	b.visit(ctx, func() { b.ask(ctx) })
-	b.askTwin(ctx)
-	each(posts, func(p *post) { p.after = p.check(ctx) })
-	select {
-	case <-time.After(b.rig.opts.Grace):
-	case <-ctx.Done():
-	}
-	nonces := b.plan.nonces()
-	b.twinNonces(nonces)
-	each(posts, func(p *post) { p.collect(ctx, nonces) })
-	if a := b.rig.allowed; a != nil {
-		b.lookAtAllowed(ctx, a)
-	}
-	b.readWitnesses(ctx)
-}
-
-// ask carries the batch into the sandbox and checks what comes out.
-func (b *batch) ask(ctx context.Context) {
-	request, err := json.Marshal(b.plan.request)
-	if err != nil {
-		b.fault = "the batch cannot be written down: " + err.Error()
-		return
-	}
-	limit := time.Duration(b.plan.request.DeadlineMS)*time.Millisecond + transportAllowance
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	response, err := b.rig.site.Run(ctx, request)
-	if err != nil {
-		b.fault = "the agent could not be run: " + plainText(err.Error())
-		return
-	}
-	if b.answer, err = b.plan.request.Decode(response); err != nil {
-		b.fault = err.Error()
-	}
-}
-
-// lookAtAllowed reads the allowed destination's log, if it has one, and dials it from its own position if the guest did not
-// reach it every time: an answer is proof enough that it is alive.
-func (b *batch) lookAtAllowed(ctx context.Context, a *post) {
-	if a.Sightings != nil {
-		if all, err := a.Sightings(ctx); err == nil {
-			a.sightings = all
-		}
-	}
-	a.before = held("%s answered the guest", a.Name)
-	a.after = a.before
-	if b.pathControl(b.pathAttempts()).State != Held {
-		a.after = a.check(ctx)
-		a.before = a.after
-	}
-}
-
-// plainText takes out what a terminal would act on: the text may quote what a guest printed.
-func plainText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-func (b *batch) joiner() joiner {
-	return joiner{results: b.answer.Results, faults: b.answer.Faults, fault: b.fault}
-}
-
-// pathAttempts are the attempts on the allowed destination before and after the others.
-func (b *batch) pathAttempts() (before, after []Attempt) {
-	if b.rig.allowed == nil {
-		return nil, nil
-	}
-	return b.join(b.plan.before, b.rig.allowed, aim{}, nil), b.join(b.plan.after, b.rig.allowed, aim{}, nil)
-}
-
-func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []Attempt {
-	var all []Attempt
-	j := b.joiner()
-	for _, s := range shots {
-		a, made := j.join(s, at.Target, b.seenOf(at), allowed)
-		if !made {
-			continue
-		}
-		reply := j.results[s.ID].Reply
-		if of.shows != nil && a.Fault == "" && len(reply) > 0 {
-			a.Shown = plainText(of.shows(reply))
-		}
-		if a.Fault == "" {
-			a.Lacks = of.lacks(reply)
-		}
-		all = append(all, a)
-	}
-	return all
-}
-
-// seenOf is what was seen of attempts on at: by its own listener, and by the world, where what is sent to an address of the host may
-// end up all the same. The allowed destination's log has a meaning of its own, and is not among it.
-func (b *batch) seenOf(at *post) []echo.Sighting {
-	if w := b.rig.world; w != nil && at != w && at != b.rig.allowed {
-		return slices.Concat(at.sightings, w.sightings)
-	}
-	return at.sightings
-}
-
-func (b *batch) allowedSightings() []echo.Sighting {
-	if b.rig.allowed == nil {
-		return nil
-	}
-	return b.rig.allowed.sightings
-}
-
-// question is what the judge may look at for one probe.
-func (b *batch) question(it item, allowed []echo.Sighting) question {
-	q := question{
-		probe: it.probe, backend: b.rig.site.Backend, simulated: b.rig.site.Simulated, asked: it.asked,
-		absence: it.absence, fault: b.fault, weak: b.answer.Self.Weak, self: b.selfControl(), path: b.pathControl(b.pathAttempts()), glance: b.glance(),
-		kills: b.rig.opts.Kills[it.probe.ID], kit: b.rig.opts.Kit,
-	}
-	for _, t := range b.plan.trials {
-		if t.probe == it.probe.ID {
-			q.trials = append(q.trials, b.trial(t, allowed))
-		}
-	}
-	return q
-}
-
-func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
-	at := t.aim.post
-	if at == nil {
-		at = &post{Target: Target{Name: t.aim.where()}}
-	}
-	if t.path {
-		allowed = nil // that is the target itself
-	}
-	tr := trial{
-		target: at.Name, wall: t.aim.wall, class: t.aim.class(), nobody: t.aim.nobody, absent: t.aim.absent,
-		before: at.before, after: at.after, log: at.log,
-		shadow: b.shadow(t.aim), attempts: b.join(t.shots, at, t.aim, allowed),
-		flip: b.flip(t), denial: b.denial(t),
-	}
-	if t.aim.post == nil && t.aim.absent == "" {
-		tr.before, tr.after, tr.log = b.glance(), b.glance(), notChecked("the guest's word is all there is")
-	}
-	if tr.class == served {
-		b.serving(t, &tr)
-	}
-	if at.strangersSince != nil {
-		tr.strangers = at.strangersSince(t.aim.addr, b.rig.started)
-	}
-	return tr
-}
-
-// glance is whether a look that finds something in any guest did.
-func (b *batch) glance() outcome {
-	if b.fault != "" {
-		return notChecked("the guest gave no answer that counts")
-	}
-	r, ok := b.answer.Results[b.plan.glance.ID]
-	if !ok || r.Observation != Readable {
-		return failed("%s could not be read, which every Linux has: %s", glancePath, r.Errno)
-	}
-	return held("%s was read", glancePath)
 }

@@ -56,6 +56,11 @@ type Site struct {
 	Denials func(ctx context.Context, since time.Time) ([]Denial, error)
 	// Refusals reads what the sidecar's proxy refused since then; nil means that its log cannot be read.
 	Refusals func(ctx context.Context, since time.Time) ([]Denial, error)
+	// Restart stops the sandbox and starts it again, and returns when it is started, before anything was run in it; also where ctx ends
+	// meanwhile. nil means that it cannot be done, or must not.
+	Restart func(ctx context.Context) error
+	// Withheld is why there are no hooks that change the sandbox or put others beside it; "" is that there is no way to.
+	Withheld string
 	// World stands in for every address that is not this host's; nil means that nothing does.
 	World *World
 }
@@ -105,6 +110,9 @@ type Options struct {
 	Serving time.Duration
 	// Online lets probes of public addresses run where no world stands in for them. Without it they are not applicable.
 	Online bool
+	// Scenes lets probes run that stop or restart the sandbox or its sidecar, or put others beside it: what runs in the sandbox meanwhile
+	// is lost. Without it they are not applicable, but for those that are asked for by id.
+	Scenes bool
 	// Grace is how long canaries are watched after the last attempt. 0 is 50 ms.
 	Grace time.Duration
 	// LoopbackPorts are ports of the host's loopback to be probed beside the ephemeral one, with a canary on each that can be
@@ -160,4 +168,12 @@ func (s Site) hostLoopback() []netip.Addr {
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	}
 	return s.HostLoopback
+}
+
+// withheld is why a hook is nil: the site's reason, or else this.
+func (s Site) withheld(why string) string {
+	if s.Withheld != "" {
+		return s.Withheld
+	}
+	return why
 }

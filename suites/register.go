@@ -12,7 +12,7 @@ import (
 	"bottle.internal/probes/profiles"
 )
 
-// probeLimit bounds the one batch of the whole catalogue, its controls and its twin.
+// probeLimit bounds the one batch of the whole catalogue, its controls and its twin, and the scenes.
 const probeLimit = 3 * time.Minute
 
 // An Option changes what Register asks of a bottle.
@@ -24,7 +24,7 @@ func WithProfile(p profiles.Profile) Option {
 	return func(c *catalogue) { c.profile = &p }
 }
 
-// WithOptions runs the probes with o.
+// WithOptions runs the probes with o; without it the scenes are played (probes.Options.Scenes) and the rest is the default.
 func WithOptions(o probes.Options) Option {
 	return func(c *catalogue) { c.options = o }
 }
@@ -39,13 +39,14 @@ type catalogue struct {
 
 // Register declares the whole catalogue as specs, one for each probe, about the bottle that launch returns. It is called while the
 // tree of specs is built, and launch once, when the specs run; whoever launches also ends the bottle. All probes run in one batch
-// before the first spec. A bottle without Config.Twin is held against the profile's demands without control C3, and strict demands
+// before the first spec, and the scenes after it: they stop and start the guest and its sidecar, so what ran in the guest is lost,
+// unless WithOptions rules them out. A bottle without Config.Twin is held against the profile's demands without control C3, and strict demands
 // it.
 //
 // A spec passes if its probe is contained with the assurance that is demanded, if what leaks is waived by name and not yet out of
 // date, or if the probe means nothing here and the finding says why. Inconclusive is not a pass.
 func Register(launch func() *bottletest.Bottle, options ...Option) bool {
-	c := &catalogue{launch: launch}
+	c := &catalogue{launch: launch, options: probes.Options{Scenes: true}}
 	for _, o := range options {
 		o(c)
 	}

@@ -15,7 +15,9 @@ var (
 )
 
 // All is the list, in the order of the matrix.
-func All() []Mutant { return slices.Concat(faultMutants, policyMutants, bundleMutants, harnessMutants) }
+func All() []Mutant {
+	return slices.Concat(faultMutants, policyMutants, bundleMutants, harnessMutants, sceneMutants)
+}
 
 func on(all ...Base) []Base { return all }
 

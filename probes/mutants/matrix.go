@@ -123,6 +123,9 @@ func (r Row) wanted() []want {
 	for _, k := range r.Mutant.Kills {
 		some, _ := probes.Select(k.Probes...) // a test holds the table to the catalogue
 		for _, p := range some {
+			if p.Scene() && !r.Mutant.Scenes {
+				continue // a pattern's
+			}
 			all = append(all, want{p.ID, slices.Contains(k.Probes, p.ID), k, r.Cells[p.ID]})
 		}
 	}

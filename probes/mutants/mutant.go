@@ -32,6 +32,8 @@ type Mutant struct {
 	Kills []Kill `json:"kills,omitempty"`
 	// RefusedAt is the step of the launch that has to refuse the bottle, so that there is nothing to probe; "" is none.
 	RefusedAt string `json:"refused_at,omitempty"`
+	// Scenes plays the scenes of the catalogue too: for what only they can tell, since they take their time.
+	Scenes bool `json:"scenes,omitempty"`
 	// Limit says what this mutant cannot show, or why it cannot run where a Base of it does not apply; "" is nothing.
 	Limit string `json:"limit,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"bottle.internal/smolvm/sim/vnet"
 )
@@ -84,6 +85,19 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	c.OpenUDP = f.has(faultUDPUnfiltered)
 	c.OpenIPv6 = f.has(faultIPv6Unfiltered)
 	c.OpenResolver = f.has(faultResolverOpen)
+}
+
+// lateBy is how late faultPolicyLate is: many times what a first command takes to come.
+const lateBy = 2 * time.Second
+
+// breakRestart puts in the defects of a start that is not the first of its machine.
+func (f faults) breakRestart(c *vnet.Config, again bool) {
+	if f.has(faultPolicyLost) && again {
+		c.Restrict, c.Allow, c.Hosts = false, nil, nil
+	}
+	if f.has(faultPolicyLate) {
+		c.OpenFor = lateBy
+	}
 }
 
 // opened are the destinations that a fault opens beside the policy's.

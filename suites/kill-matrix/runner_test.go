@@ -169,7 +169,9 @@ func (r *runner) launch(ctx context.Context, e mutants.Edit, on mutants.Base, ma
 // reference is the report of a sound bottle.
 func (r *runner) reference(ctx context.Context, on mutants.Base, b *bottletest.Bottle) {
 	r.alone.Lock()
-	report, err := b.ProbeWith(ctx, cheap)
+	options := cheap
+	options.Scenes = true
+	report, err := b.ProbeWith(ctx, options)
 	r.alone.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,6 +219,7 @@ func (r *runner) probe(ctx context.Context, m mutants.Mutant, on mutants.Base, b
 		return fail(err)
 	}
 	options := cheap
+	options.Scenes = m.Scenes
 	undo, line, err := r.spoil(ctx, m.Edit, b, &options)
 	if err != nil {
 		return fail(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Backend is how smolvm does guest networking.
@@ -72,6 +73,8 @@ type Config struct {
 	// AuditOnly logs what the policy denies and lets it through. On tsi, where the
 	// guest's kernel denies, it is as good as no Restrict.
 	AuditOnly bool `json:"auditOnly,omitempty"`
+	// OpenFor is how long after the start there is AuditOnly only.
+	OpenFor time.Duration `json:"openFor,omitempty"`
 	// PublishUnasked has the host answer on every TCP port that the guest listens
 	// on, at the address and port that it chose (tsi, as libkrun before 2505ab1).
 	PublishUnasked bool `json:"publishUnasked,omitempty"`

@@ -101,3 +101,17 @@ func TestPublishEverywhere(t *testing.T) {
 		wantClosed(t, own.String(), cfg.Publish[0].Host)
 	})
 }
+
+// What is open for a while is shut afterwards.
+func TestOpenFor(t *testing.T) {
+	w := listenWorld(t)
+	const open = 2 * time.Second
+	begin := time.Now()
+	m := boot(t, Config{Backend: VirtioNet, World: w.path, Restrict: true, HostGateway: true, FailFast: true, OpenFor: open})
+	g := targets(t, VirtioNet, w)[0]
+	if o := m.do(g.order("early", 150*time.Millisecond)); time.Since(begin) < open {
+		wantReached(t, g, o, "early")
+	}
+	time.Sleep(time.Until(begin.Add(open + 500*time.Millisecond)))
+	wantDenied(t, VirtioNet, g, m.do(g.order("late", 150*time.Millisecond)), "late")
+}

@@ -29,7 +29,7 @@ const (
 func (n *Network) relayEcho(l *link, p packet) {
 	if !n.allows(p.dst) {
 		n.denied.ping(p.dst)
-		if !n.cfg.AuditOnly {
+		if !n.audits() {
 			return
 		}
 	}

@@ -25,11 +25,12 @@ type Network struct {
 	served *served // nil on virtio-net
 	ports  *published
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	slots  chan struct{} // one for every live TCP flow
-	busy   chan struct{} // one for every errand
-	udp    datagrams
+	ctx     context.Context
+	cancel  context.CancelFunc
+	started time.Time
+	slots   chan struct{} // one for every live TCP flow
+	busy    chan struct{} // one for every errand
+	udp     datagrams
 
 	learned learned
 
@@ -65,7 +66,7 @@ func serve(d *dialer, files []*os.File, logf func(string, ...any)) (n *Network, 
 	}
 	n = &Network{
 		cfg: d.cfg, dialer: d, denied: newDenials(logf),
-		slots: make(chan struct{}, maxFlows), busy: make(chan struct{}, maxErrands), open: make(map[io.Closer]struct{}),
+		started: time.Now(), slots: make(chan struct{}, maxFlows), busy: make(chan struct{}, maxErrands), open: make(map[io.Closer]struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.ports = newPublished(n)

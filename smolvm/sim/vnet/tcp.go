@@ -44,7 +44,7 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 	}
 	if !n.passes(f.dst) {
 		n.denied.connect(f.dst)
-		if !n.cfg.AuditOnly {
+		if !n.audits() {
 			r.Complete(true)
 			return
 		}

@@ -69,7 +69,7 @@ func (d *datagrams) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	}
 	if !d.allows(f.dst) {
 		d.n.denied.sendto(f.dst)
-		if !d.n.cfg.AuditOnly {
+		if !d.n.audits() {
 			return true
 		}
 	}

@@ -1,0 +1,19 @@
+package mutants
+
+// sceneMutants are bottles that one batch does not tell from sound ones.
+var sceneMutants = []Mutant{
+	{
+		Name: "policy-lost-at-restart", Kind: SimulatorFault, On: on(tsi, virtio), Scenes: true,
+		Breaks:    "A machine that is started a second time starts without its policy.",
+		Reference: "smolvm#1212 (a round trip by a pack lost the policy); lessons §4 row 7 (agent.config.json is removed on stop)",
+		Edit:      Edit{Faults: []string{"policy-lost"}},
+		Kills:     []Kill{leaks("life.restart", "net.tcp.boot-window")},
+	},
+	{
+		Name: "policy-comes-late", Kind: SimulatorFault, On: on(virtio), Scenes: true,
+		Breaks:    "The policy is in force two seconds after the start, and not before.",
+		Reference: "network-policy-api#273; ovn-kubernetes#6376 (a window before a deny is programmed)",
+		Edit:      Edit{Faults: []string{"policy-late"}},
+		Kills:     []Kill{leaks("net.tcp.boot-window")},
+	},
+}

@@ -1,0 +1,101 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"bottle.internal/probes/agent"
+)
+
+// restartable is a sound site that can be restarted; the guest is next from then on.
+func restartable(t *testing.T, next func(Site) guest) Site {
+	t.Helper()
+	s := site(t, TSI)
+	sound, later := s.Run, next(s).run(nil)
+	restarted := false
+	s.Restart = func(context.Context) error { restarted = true; return nil }
+	s.Run = func(ctx context.Context, b []byte) ([]byte, error) {
+		if restarted {
+			return later(ctx, b)
+		}
+		return sound(ctx, b)
+	}
+	return s
+}
+
+func TestRestart(t *testing.T) {
+	const life, window = "life.restart", "net.tcp.boot-window"
+	holds := func(s Site) guest { return walled(s, deny) }
+	for name, c := range map[string]struct {
+		next         func(Site) guest
+		life, window Verdict
+	}{
+		"the walls are as before": {holds, Contained, Contained},
+		"the policy is lost":      {func(Site) guest { return open }, Leak, Leak},
+		"there is no network any more": {func(Site) guest {
+			return func(agent.Attempt) agent.Result { return agent.Result{Stage: agent.StageConnect, Errno: "ENETUNREACH"} }
+		}, Overblocked, Inconclusive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := restartable(t, c.next)
+			rep, err := Run(t.Context(), s, quick, life, window)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := finding(t, rep, life); f.Verdict != c.life {
+				t.Errorf("want %s: %s", c.life, f)
+			}
+			if f := finding(t, rep, window); f.Verdict != c.window {
+				t.Errorf("want %s: %s", c.window, f)
+			}
+		})
+	}
+}
+
+// A sandbox that does not come up again is no sandbox whose walls were seen.
+func TestRestartFails(t *testing.T) {
+	s := restartable(t, func(s Site) guest { return walled(s, deny) })
+	s.Restart = func(context.Context) error { return errors.New("no such machine") }
+	rep, err := Run(t.Context(), s, quick, "life.restart", "net.tcp.boot-window")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range rep.Findings {
+		if f.Verdict != Error {
+			t.Errorf("%s", f)
+		}
+	}
+}
+
+// Scenes are played where the run may play them, or where they are asked for; everywhere else the report says why they are not.
+func TestScenesHaveToBeAskedFor(t *testing.T) {
+	s := restartable(t, func(s Site) guest { return walled(s, deny) })
+	for _, c := range []struct {
+		name     string
+		edit     func(*Site, *Options)
+		patterns []string
+		want     Verdict
+	}{
+		{"by a pattern", func(*Site, *Options) {}, []string{"net.tcp.boot-*", loopbackID}, NotApplicable},
+		{"by its id", func(*Site, *Options) {}, []string{"net.tcp.boot-window"}, Contained},
+		{"by a pattern, and the run may", func(_ *Site, o *Options) { o.Scenes = true }, []string{"net.tcp.boot-*"}, Contained},
+		{"no way to", func(s *Site, _ *Options) { s.Restart = nil }, []string{"net.tcp.boot-window", loopbackID}, NotApplicable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, o := s, quick
+			c.edit(&s, &o)
+			rep, err := Run(t.Context(), s, o, c.patterns...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := finding(t, rep, "net.tcp.boot-window"); f.Verdict != c.want || f.Reason == "" {
+				t.Errorf("want %s: %s", c.want, f)
+			}
+		})
+	}
+	s.Restart = nil
+	if _, err := Run(t.Context(), s, quick, "net.tcp.boot-window"); !errors.Is(err, ErrNothingRan) {
+		t.Errorf("nothing ran: %v", err)
+	}
+}
