@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ type Bottle struct {
 	// attached is a bottle that somebody else launched: it is not this one's to end.
 	attached bool
 	batches  atomic.Int64
+	beside   sync.Mutex // held while a peer is up
 }
 
 // Plan is what was launched.

@@ -35,14 +35,14 @@ func (l *launch) guest(ctx context.Context, undo *undo) error {
 	return nil
 }
 
-func (l *launch) createOptions() smolvm.CreateOptions {
+func (b *Bottle) createOptions() smolvm.CreateOptions {
 	o := smolvm.CreateOptions{
-		CPUs: l.cfg.CPUs, MemoryMiB: l.cfg.MemoryMiB,
-		Network: smolvm.Network{Enabled: true, AllowCIDRs: l.plan.Allow},
+		CPUs: b.cfg.CPUs, MemoryMiB: b.cfg.MemoryMiB,
+		Network: smolvm.Network{Enabled: true, AllowCIDRs: b.plan.Allow},
 	}
-	l.image.bootFrom(&o)
-	if l.engine.version.AtLeast(1, 8, 0) {
-		o.Labels = l.labels
+	b.image.bootFrom(&o)
+	if b.engine.version.AtLeast(1, 8, 0) {
+		o.Labels = b.record.labels()
 	}
 	return o
 }

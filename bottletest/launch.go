@@ -195,11 +195,7 @@ func (l *launch) claim(ctx context.Context) error {
 		Engine: l.engine.kind, Path: l.engine.client.Path, Env: l.engine.stateEnv(), Runtime: l.runtime, Twin: l.cfg.Twin, Pack: l.image.Boot,
 	}
 
-	l.labels = map[string]string{
-		"internal.bottle.slug":    slug,
-		"internal.bottle.owner":   string(l.record.Owner),
-		"internal.bottle.started": l.record.Started.Format(time.RFC3339),
-	}
+	l.labels = l.record.labels()
 	if err := l.step(ctx, "topology", func(context.Context) error { return l.chooseTopology() }); err != nil {
 		return err
 	}

@@ -104,6 +104,7 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Planted:      b.plantedTexts(),
 		Declared:     b.declared(),
 		Restart:      b.restarter(),
+		Peer:         b.peers(),
 		Withheld:     b.withheld(),
 	}
 }

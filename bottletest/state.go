@@ -33,6 +33,8 @@ type record struct {
 	Runtime BundleRuntime `json:"runtime,omitempty"`
 	// Twin says that there is a second guest.
 	Twin bool `json:"twin,omitempty"`
+	// Peer says that there was a guest beside it, or is.
+	Peer bool `json:"peer,omitempty"`
 	// Plan is what Attach has to know; nil until it was made.
 	Plan *Plan `json:"plan,omitempty"`
 	// Pack is what the machine boots from, if it has an image: no prune of the cache removes it.
@@ -91,6 +93,15 @@ func plannedSubnets() []netip.Prefix {
 		}
 	}
 	return taken
+}
+
+// labels say whose a machine, a container or a network is.
+func (r record) labels() map[string]string {
+	return map[string]string{
+		"internal.bottle.slug":    r.Slug,
+		"internal.bottle.owner":   string(r.Owner),
+		"internal.bottle.started": r.Started.Format(time.RFC3339),
+	}
 }
 
 func (r record) path() (string, error) {

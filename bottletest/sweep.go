@@ -65,6 +65,9 @@ func sweepBottle(ctx context.Context, r record) (removed []string, err error) {
 	if r.Twin {
 		names = append(names, twinMachine(names[0]))
 	}
+	if r.Peer {
+		names = append(names, peerMachine(names[0]))
+	}
 	for _, name := range names {
 		if err := errors.Join(client.Stop(ctx, name), client.Delete(ctx, name)); err != nil {
 			return removed, fmt.Errorf("machine %q: %w", name, err)

@@ -13,11 +13,15 @@ import (
 
 // denials is smolvm's own log of what the policy stopped, nil where this release keeps none (before 1.8.1).
 func (b *Bottle) denials() func(context.Context, time.Time) ([]probes.Denial, error) {
+	return b.denialsOf(b.plan.Machine)
+}
+
+func (b *Bottle) denialsOf(machine string) func(context.Context, time.Time) ([]probes.Denial, error) {
 	if !b.engine.version.AtLeast(1, 8, 1) {
 		return nil
 	}
 	return func(ctx context.Context, _ time.Time) ([]probes.Denial, error) {
-		all, err := b.engine.client.Denials(ctx, b.plan.Machine)
+		all, err := b.engine.client.Denials(ctx, machine)
 		if err != nil {
 			return nil, err
 		}

@@ -39,6 +39,11 @@ type aim struct {
 	early bool
 	// outside is where the host dials while the guest serves.
 	outside []netip.AddrPort
+	// home is where a guest that serves dials itself, selfDials times, after homeAfter; the zero AddrPort is nowhere. across is the peer
+	// that listens there too; nil is none.
+	home      netip.AddrPort
+	homeAfter time.Duration
+	across    *guestHost
 	// proof tells the listener that the host looks for from others; the zero Secret looks for the guest's, which repeats the nonce.
 	proof echo.Secret
 }

@@ -33,6 +33,8 @@ type batch struct {
 
 	// between is done once the listeners are armed, before the sandbox is asked; its error is the batch's fault. nil is nothing.
 	between func(context.Context) error
+	// after is done once the listeners were seen to be alive at the end, before their logs are read; nil is nothing.
+	after func(context.Context)
 	// patience is how long a sandbox may take until it can be asked at all: 0 asks it once.
 	patience time.Duration
 }
@@ -53,6 +55,9 @@ func (b *batch) run(ctx context.Context) {
 	select {
 	case <-time.After(b.rig.opts.Grace):
 	case <-ctx.Done():
+	}
+	if b.after != nil {
+		b.after(ctx)
 	}
 	nonces := b.plan.nonces()
 	b.twinNonces(nonces)
@@ -198,6 +203,9 @@ func (b *batch) trial(t *trialPlan, allowed []echo.Sighting) trial {
 	}
 	if tr.class == served {
 		b.serving(t, &tr)
+	}
+	if t.aim.across != nil {
+		b.crossing(t, &tr)
 	}
 	if at.strangersSince != nil {
 		tr.strangers = at.strangersSince(t.aim.addr, b.rig.started)

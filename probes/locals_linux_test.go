@@ -18,10 +18,13 @@ import (
 // localFamilies are those whose rows need no network path.
 var localFamilies = []string{"net.unix", "net.vsock", "net.af", "net.raw", "net.inbound", "fs", "env", "cred", "kernel", "priv", "dev", "res", "proc"}
 
-// localRows are the rows of those families.
+// localRows are the rows of those families that one batch answers.
 func localRows() []Probe {
 	var all []Probe
 	for _, p := range All() {
+		if p.Scene() {
+			continue
+		}
 		if matches(p.Family, localFamilies...) && p.ID != "net.raw.packet" || p.ID == "net.tcp.inherited-fds" {
 			all = append(all, p)
 		}

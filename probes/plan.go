@@ -42,6 +42,8 @@ type trialPlan struct {
 	path  bool // the attempts are the plan's before and after
 	// witness is a plain connect to the same address, where the attempts' own end says nothing of who ended them.
 	witness *shot
+	// selves are a guest's dials of its own listener.
+	selves []shot
 }
 
 // A shot is one attempt and its place among those on the same address.
@@ -106,6 +108,7 @@ func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
 	}
 	if t.aim.once() {
 		t.shots = append(t.shots, p.add(t.aim.attempt(phase, budget), 1, false))
+		t.selves = p.dialHome(t.aim, phase)
 		return phase + 1
 	}
 	slow := phase + o.Attempts
@@ -120,6 +123,20 @@ func (p *plan) shoot(t *trialPlan, phase int, o Options) int {
 		t.shots = append(t.shots, first, p.add(again, round+1, true))
 	}
 	return slow + 1
+}
+
+// dialHome plans a guest's dials of itself.
+func (p *plan) dialHome(a aim, phase int) []shot {
+	if !a.home.IsValid() {
+		return nil
+	}
+	var all []shot
+	for i := range selfDials {
+		self := aim{addr: a.home}.attempt(phase, proxyBudget)
+		self.DelayMS = int((a.homeAfter + time.Duration(i)*selfEvery).Milliseconds())
+		all = append(all, p.add(self, i+1, false))
+	}
+	return all
 }
 
 // witnessing is the aim of a plain connect that tells who denies a's address: on tsi datagrams are dropped without a word, and a way

@@ -141,3 +141,27 @@ func (q repetition) control(id string) Control {
 func (f Finding) holds(id string) bool {
 	return slices.ContainsFunc(f.Controls, func(c Control) bool { return c.ID == id && c.State == Held })
 }
+
+// merge is one finding of two that were made at once, of the same probe: the worst of both, with the controls that both have. It is a
+// pure function.
+func merge(a, b Finding) Finding {
+	f := a
+	if b.Verdict.Worse(a.Verdict) {
+		f.Verdict, f.Reason, f.StoppedBy = b.Verdict, b.Reason, b.StoppedBy
+	} else if a.Verdict == b.Verdict {
+		f.Reason += "; and the other way round: " + b.Reason
+	}
+	f.Attempts, f.Warnings = slices.Concat(a.Attempts, b.Attempts), slices.Concat(a.Warnings, b.Warnings)
+	f.Controls = nil
+	for i, c := range a.Controls {
+		both := []outcome{{c.State, c.Text}}
+		if i < len(b.Controls) {
+			both = append(both, outcome{b.Controls[i].State, b.Controls[i].Text})
+		}
+		f.Controls = append(f.Controls, worst(both).control(c.ID))
+	}
+	if f.Assurance = ""; f.Verdict != Error {
+		f.Assurance = assurance(f.Controls)
+	}
+	return f
+}

@@ -59,6 +59,10 @@ type Site struct {
 	// Restart stops the sandbox and starts it again, and returns when it is started, before anything was run in it; also where ctx ends
 	// meanwhile. nil means that it cannot be done, or must not.
 	Restart func(ctx context.Context) error
+	// Peer puts another sandbox of the same engine beside this one. nil means that it cannot be done, or must not.
+	Peer func(ctx context.Context, spec PeerSpec) (*Peer, error)
+	// Networks are those that the sandbox shares with others of the engine's, by its launch record; nil is none.
+	Networks []string
 	// Withheld is why there are no hooks that change the sandbox or put others beside it; "" is that there is no way to.
 	Withheld string
 	// World stands in for every address that is not this host's; nil means that nothing does.

@@ -24,7 +24,7 @@ const (
 	ICMP6 Network = "icmp6"
 	Unix  Network = "unix"  // AF_UNIX stream at Path; "@" begins an abstract name
 	VSOCK Network = "vsock" // AF_VSOCK stream to CID and VPort
-	Serve Network = "serve" // the guest listens at Addr and reports the nonces that arrive until its budget is gone
+	Serve Network = "serve" // the guest listens at Addr, and at Also, and reports the nonces that arrive until its budget is gone, or Send's arrives
 	Look  Network = "look"  // no socket: How says what is looked at
 )
 

@@ -19,11 +19,21 @@ const visitTime = 2 * time.Second
 // " self" of the agent's own dial.
 type guestbook struct {
 	own   echo.Nonce
+	last  echo.Nonce    // ends the book when it comes; "" never comes
+	ended chan struct{} // closed then
 	mu    sync.Mutex
 	seen  map[string]bool // nonce and network
 	self  string          // the line of the agent's own dial, "" until it came
 	lines bytes.Buffer
 	cut   bool
+}
+
+func newGuestbook(a Attempt) *guestbook {
+	g := &guestbook{own: a.Nonce, ended: make(chan struct{}), seen: make(map[string]bool)}
+	if len(a.Send) > 0 {
+		g.last = echo.Nonce(a.Send[0])
+	}
+	return g
 }
 
 // bookRoom is what the others' lines may take of a reply: the agent's own has a place, and that there was more.
@@ -57,6 +67,9 @@ func (g *guestbook) sign(b []byte, peer netip.AddrPort, mark string) []byte {
 		g.lines.WriteString(line + "\n")
 	}
 	g.seen[string(nonce)+mark] = true
+	if nonce == g.last && mark == "" {
+		close(g.ended)
+	}
 	return append(echo.Datagram(nonce), '\n')
 }
 

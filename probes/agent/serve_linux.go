@@ -9,38 +9,74 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve listens at the attempt's address, for streams and datagrams, until the budget is gone, and reports every nonce that came, with
-// its peer. It dials itself with the attempt's own nonce until that has come: on tsi a listen is not honoured at once.
+// serve listens at the attempt's address, and at Also if there is one, for streams and datagrams, until the budget is gone or the nonce
+// in Send has come, and reports every nonce that came, with its peer. It dials itself with the attempt's own nonce until that has come:
+// on tsi a listen is not honoured at once.
 //
 // What comes in is taken in beside it: on tsi an accept may not come back (libkrunfw#137), and what was written down until then counts.
 func serve(a Attempt, r *Result, start time.Time) error {
-	l := &stream{start: start, deadline: start.Add(a.Budget())}
-	d := l.part(l.deadline)
-	d.bind(a.Addr) // first: who is let in over TCP may come over UDP next
-	if err := l.listen(a.Addr); err != nil {
-		d.close()
-		r.Stage = StageConnect
-		l.close()
-		return err
+	deadline := start.Add(a.Budget())
+	g := newGuestbook(a)
+	var rooms []*room
+	for _, at := range a.served() {
+		room, err := g.open(at, start, deadline)
+		if err != nil {
+			r.Stage = StageConnect
+			closeRooms(rooms)
+			return err
+		}
+		rooms = append(rooms, room)
 	}
-	g := &guestbook{own: a.Nonce, seen: make(map[string]bool)}
-	streams, datagrams := make(chan struct{}), make(chan struct{})
-	go func() { defer close(streams); g.receiveStreams(l) }()
-	go func() { defer close(datagrams); g.receiveDatagrams(d) }()
-	go g.greet(a, l.deadline)
-	time.Sleep(time.Until(l.deadline))
-	_ = unix.Shutdown(l.fd, unix.SHUT_RDWR) // wakes a poll on Linux
+	go g.greet(a, deadline)
 	select {
-	case <-streams:
-		l.close() // not before nobody waits on it: its number would come round again
-	case <-time.After(overrun / 4):
+	case <-g.ended:
+	case <-time.After(time.Until(deadline)):
 	}
-	select {
-	case <-datagrams:
-	case <-time.After(overrun / 4):
-	}
+	closeRooms(rooms)
 	r.Stage, r.Reply = StageDone, g.page()
 	return nil
+}
+
+// served are the addresses that a listener is at.
+func (a Attempt) served() []netip.AddrPort {
+	if a.Also.IsValid() {
+		return []netip.AddrPort{a.Addr, a.Also}
+	}
+	return []netip.AddrPort{a.Addr}
+}
+
+// A room is one address that is served.
+type room struct {
+	listener           *stream
+	streams, datagrams chan struct{} // closed when nobody is let in any more
+}
+
+// open lets visitors in at an address. Datagrams are bound first: who is let in over TCP may come over UDP next.
+func (g *guestbook) open(at netip.AddrPort, start, deadline time.Time) (*room, error) {
+	r := &room{listener: &stream{start: start, deadline: deadline}, streams: make(chan struct{}), datagrams: make(chan struct{})}
+	d := r.listener.part(deadline)
+	d.bind(at)
+	if err := r.listener.listen(at); err != nil {
+		d.close()
+		r.listener.close()
+		return nil, err
+	}
+	go func() { defer close(r.streams); g.receiveStreams(r.listener) }()
+	go func() { defer close(r.datagrams); g.receiveDatagrams(d) }()
+	return r, nil
+}
+
+func closeRooms(rooms []*room) {
+	for _, r := range rooms {
+		_ = unix.Shutdown(r.listener.fd, unix.SHUT_RDWR) // wakes a poll on Linux
+	}
+	for _, r := range rooms {
+		select {
+		case <-r.streams:
+			r.listener.close() // not before nobody waits on it: its number would come round again
+		case <-time.After(overrun / 4):
+		}
+	}
 }
 
 func (s *stream) listen(at netip.AddrPort) error {

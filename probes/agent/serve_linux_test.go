@@ -141,3 +141,27 @@ func TestServeAnswersOnce(t *testing.T) {
 		t.Error("no nonce was answered")
 	}
 }
+
+// A listener that is told what ends it ends when that comes, and is at both of its addresses until then.
+func TestServeEnds(t *testing.T) {
+	last, other := echo.NewNonce(), echo.NewNonce()
+	a := Attempt{Addr: closedPort(t, "127.0.0.1:0"), Also: closedPort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20000, Send: [][]byte{[]byte(last)}}
+	begin := time.Now()
+	done := served(t, a)
+	knocked(t, "tcp", a.Also, other)
+	knocked(t, "udp", a.Addr, last) // a datagram ends nothing: anybody can be its sender
+	select {
+	case r := <-done:
+		t.Fatalf("ended: %+v", r)
+	case <-time.After(50 * time.Millisecond):
+	}
+	knocked(t, "tcp", a.Addr, last)
+	r := <-done
+	if time.Since(begin) > 10*time.Second || !strings.Contains(string(r.Reply), string(other)) {
+		t.Errorf("after %s: %q", time.Since(begin), r.Reply)
+	}
+	if conn, err := net.Dial("tcp", a.Also.String()); err == nil {
+		_ = conn.Close()
+		t.Error("the second address is served on")
+	}
+}

@@ -16,4 +16,18 @@ var sceneMutants = []Mutant{
 		Edit:      Edit{Faults: []string{"policy-late"}},
 		Kills:     []Kill{leaks("net.tcp.boot-window")},
 	},
+	{
+		Name: "loopback-shared", Kind: SimulatorFault, On: on(tsi), Scenes: true,
+		Breaks:    "A guest's loopback is the host's, and so every other guest's.",
+		Reference: "libkrun#860; A3S-Lab/Box#371; tsi-and-virtio-net §5",
+		Edit:      Edit{Faults: []string{"loopback-shared"}},
+		Kills:     []Kill{leaks("net.inbound.cross-vm-port", "net.tcp.peer-vm")},
+	},
+	{
+		Name: "policies-shared", Kind: SimulatorFault, On: on(virtio), Scenes: true,
+		Breaks:    "A machine may reach what any other machine of its user may.",
+		Reference: "httpjail (concurrent sandboxes); prior-art life.concurrent",
+		Edit:      Edit{Faults: []string{"policies-shared"}},
+		Kills:     []Kill{leaks("life.concurrent")},
+	},
 }

@@ -65,7 +65,11 @@ func (s *session) bootConfig(m machine) (bootConfig, error) {
 		}
 	}
 	r := m.record
-	r.Allow = append(slices.Clone(r.Allow), s.hostCIDRs(r)...)
+	others, err := s.shared(r)
+	if err != nil {
+		return c, err
+	}
+	r.Allow = append(append(slices.Clone(r.Allow), s.hostCIDRs(r)...), others...)
 	network, err := s.network(r, s.env)
 	if err != nil {
 		return c, err

@@ -36,6 +36,8 @@ const (
 	faultTranslationOpen      fault = "translation-open"       // nor about 64:ff9b::/96 (NAT64)
 	faultPort53Open           fault = "port53-open"            // nor about port 53
 	faultPort443Open          fault = "port443-open"           // nor about port 443
+	faultLoopbackShared       fault = "loopback-shared"        // a guest's loopback is the host's, and so every other guest's (tsi)
+	faultPoliciesShared       fault = "policies-shared"        // a machine may reach what any other machine of its user may
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
 	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
@@ -48,7 +50,7 @@ var allFaults = []fault{
 	faultHostMount, faultEnvironment, faultHostname,
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
-	faultPolicyLost, faultPolicyLate,
+	faultLoopbackShared, faultPoliciesShared, faultPolicyLost, faultPolicyLate,
 }
 
 func knownFaults() []string {

@@ -79,7 +79,7 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	if f.has(faultPublishAllInterfaces) {
 		c.PublishAt = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
-	c.PublishUnasked = f.has(faultPublishUnasked)
+	c.PublishUnasked = f.has(faultPublishUnasked) || f.has(faultLoopbackShared)
 	f.openPrefixes(c)
 	c.AuditOnly = f.has(faultAuditOnly)
 	c.OpenUDP = f.has(faultUDPUnfiltered)
@@ -100,11 +100,25 @@ func (f faults) breakRestart(c *vnet.Config, again bool) {
 	}
 }
 
+// shared is what faultPoliciesShared adds to a policy: all that others have.
+func (s *session) shared(r record) ([]string, error) {
+	if !s.faults.has(faultPoliciesShared) || !r.Policy {
+		return nil, nil
+	}
+	all, err := s.store().list()
+	var more []string
+	for _, other := range all {
+		more = append(more, other.Allow...)
+	}
+	return more, err
+}
+
 // opened are the destinations that a fault opens beside the policy's.
 var opened = map[fault][]netip.Prefix{
 	faultGatewayOpen:     prefixes("100.96.0.1/32", "fd53:4d00::1/128"),
 	faultMetadataOpen:    prefixes("169.254.0.0/16", "168.63.129.16/32", "fd00:ec2::254/128"),
 	faultTranslationOpen: prefixes("64:ff9b::/96"),
+	faultLoopbackShared:  prefixes("127.0.0.0/8", "::1/128"),
 }
 
 // openPrefixes puts what faults open into the policy, and takes it out of the floor.

@@ -1,0 +1,81 @@
+package bottletest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"bottle.internal/probes"
+	"bottle.internal/smolvm"
+)
+
+// peerMachine is what the peer of the guest called machine is called.
+func peerMachine(machine string) string { return machine + "-peer" }
+
+// peers brings another guest up beside this one, nil where that is not this bottle's to do.
+func (b *Bottle) peers() func(context.Context, probes.PeerSpec) (*probes.Peer, error) {
+	if b.attached {
+		return nil
+	}
+	return b.peer
+}
+
+// peer boots a guest from what this one boots from, with a policy of its own and one port published. There is one at a time.
+func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer, err error) {
+	v := b.engine.version
+	if backend, err := publishBackend(v); err != nil || backend != b.plan.Backend {
+		return &probes.Peer{Unpublished: fmt.Sprintf("smolvm %s publishes no port of a guest with a policy, so that nothing of another guest's could be seen to be up", v)}, nil
+	}
+	b.beside.Lock()
+	client, name := b.engine.client, peerMachine(b.plan.Machine)
+	end := func(ctx context.Context) error {
+		defer b.beside.Unlock()
+		ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
+		defer cancel()
+		return errors.Join(client.Stop(ctx, name), client.Delete(ctx, name))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, end(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := b.notePeer(name); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	o := b.createOptions()
+	o.Network = smolvm.Network{Enabled: true, AllowCIDRs: []netip.Prefix{netip.PrefixFrom(spec.Allow, spec.Allow.BitLen())}}
+	o.Ports = []smolvm.Port{{Host: spec.Publish, Guest: spec.Publish}}
+	if err := client.Create(ctx, name, o); err != nil {
+		return nil, err
+	}
+	if err := client.Start(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := b.engine.execReady(ctx, name); err != nil {
+		return nil, err
+	}
+	if err := client.CopyTo(ctx, name, b.agent, agentPath, 0o755); err != nil {
+		return nil, err
+	}
+	b.cfg.logf("%-18s %s", "peer", time.Since(begin).Round(time.Millisecond))
+	return &probes.Peer{
+		Name: "the peer " + name, Denials: b.denialsOf(name), Close: end,
+		Run:       func(ctx context.Context, request []byte) ([]byte, error) { return b.runAgentIn(ctx, name, request) },
+		Published: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), spec.Publish),
+	}, nil
+}
+
+// notePeer has whoever ends this bottle end its peer as well, be it Sweep.
+func (b *Bottle) notePeer(name string) error {
+	if b.record.Peer {
+		return nil
+	}
+	b.undo.push("peer", func(ctx context.Context) error {
+		return errors.Join(b.engine.client.Stop(ctx, name), b.engine.client.Delete(ctx, name))
+	})
+	b.record.Peer = true
+	return b.record.write()
+}
