@@ -18,6 +18,7 @@ var acts = []struct {
 	name string
 	act  act
 }{
+	{actSibling, playSibling},
 	{actBeside, playBeside},
 	{actRestart, playRestart},
 }

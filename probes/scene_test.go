@@ -99,3 +99,35 @@ func TestScenesHaveToBeAskedFor(t *testing.T) {
 		t.Errorf("nothing ran: %v", err)
 	}
 }
+
+func TestSibling(t *testing.T) {
+	for name, c := range map[string]struct {
+		wall guest
+		err  error
+		want Verdict
+	}{
+		"out of reach":    {deny, nil, Contained},
+		"in reach":        {open, nil, Leak},
+		"cannot be there": {deny, errors.New("no room"), Error},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := site(t, TSI)
+			s.Run = walled(s, c.wall).run(nil)
+			sibling := newCanary(t, "sibling", anyLoopback)
+			ended := false
+			s.Sibling = func(context.Context) (Target, func(context.Context) error, error) {
+				return sibling.Target(), func(context.Context) error { ended = true; return nil }, c.err
+			}
+			rep, err := Run(t.Context(), s, quick, siblingID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := finding(t, rep, siblingID); f.Verdict != c.want {
+				t.Errorf("want %s: %s", c.want, f)
+			}
+			if ended != (c.err == nil) {
+				t.Errorf("taken away: %t", ended)
+			}
+		})
+	}
+}

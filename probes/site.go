@@ -61,6 +61,9 @@ type Site struct {
 	Restart func(ctx context.Context) error
 	// Peer puts another sandbox of the same engine beside this one. nil means that it cannot be done, or must not.
 	Peer func(ctx context.Context, spec PeerSpec) (*Peer, error)
+	// Sibling puts a canary beside the sidecar, on its network, at an address that is not allowed; end takes it away. nil means that the
+	// sidecar is on no such network, or that nothing must be put there.
+	Sibling func(ctx context.Context) (t Target, end func(context.Context) error, err error)
 	// Networks are those that the sandbox shares with others of the engine's, by its launch record; nil is none.
 	Networks []string
 	// Withheld is why there are no hooks that change the sandbox or put others beside it; "" is that there is no way to.

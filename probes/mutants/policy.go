@@ -40,11 +40,11 @@ var policyMutants = []Mutant{
 		Kills:     []Kill{leaks("net.tcp.loopback.v4", "net.tcp.loopback-range.v4", "net.udp.loopback.v4")},
 	},
 	{
-		Name: "allowlist-slash-24", Kind: Fixture, On: on(tsi),
+		Name: "allowlist-slash-24", Kind: Fixture, On: on(tsi), Scenes: true,
 		Breaks:    "The allowlist has the bundle's network and not its address.",
 		Reference: "agents-sandbox#144 (a bridge's gateway is the host); lessons §2.7",
 		Edit:      Edit{Args: []Arg{{Flag: "--allow-cidr", Value: "{allowed/24}"}}},
-		Kills:     []Kill{leaks("net.tcp.allow-neighbour.v4", "net.tcp.docker-bridge")},
+		Kills:     []Kill{leaks("net.tcp.allow-neighbour.v4", "net.tcp.docker-bridge", "net.tcp.sibling-container")},
 	},
 	{
 		Name: "allowlist-slash-16", Kind: Fixture, On: on(virtio),

@@ -81,6 +81,9 @@ func (c *command) rewrite(e mutants.Edit) func([]string) []string {
 		if len(args) < 2 || args[0] != "machine" || args[1] != "create" {
 			return args
 		}
+		if slices.ContainsFunc(args, func(a string) bool { return strings.HasSuffix(a, "-peer") }) {
+			return args // a sandbox of a probe's
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if slices.ContainsFunc(args, func(a string) bool { return strings.HasSuffix(a, "-twin") }) {
