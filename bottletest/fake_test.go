@@ -11,6 +11,7 @@ import (
 
 	"bottle.internal/bundle"
 	"bottle.internal/internal/echo"
+	"bottle.internal/probes"
 )
 
 var errStep = errors.New("this step was told to fail")
@@ -68,6 +69,10 @@ func (f *fakeSidecar) listeners(context.Context) ([]bundle.Listener, error) {
 }
 
 func (f *fakeSidecar) logs(context.Context) ([]byte, error) { return nil, nil }
+
+func (f *fakeSidecar) halt(context.Context) (probes.Halted, error) {
+	return probes.Halted{}, f.call("halt")
+}
 
 func (f *fakeSidecar) describe() string { return "fake" }
 

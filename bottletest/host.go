@@ -6,6 +6,7 @@ import (
 
 	"bottle.internal/bundle"
 	"bottle.internal/internal/echo"
+	"bottle.internal/probes"
 )
 
 // A sidecar is what a launch needs of the side that runs the bundle: a container engine, or the guest's own with a second
@@ -25,6 +26,8 @@ type sidecar interface {
 	// start runs the bundle where the plan says and returns when its daemons answered.
 	start(ctx context.Context, p Plan, labels map[string]string) error
 	remove(ctx context.Context) error
+	// halt stops the bundle with all that is in it, for a while.
+	halt(ctx context.Context) (probes.Halted, error)
 	// canary listens inside the bundle, open to the guest, until it is closed: the live end of the allowed path.
 	canary(ctx context.Context) (bundleCanary, error)
 	// echo dials addr from inside the bundle and returns the answer of what listens there.

@@ -34,6 +34,7 @@ type machineSidecar struct {
 	secret echo.Secret
 
 	engine  *guestEngine
+	plan    Plan
 	program string // bottle-bundle for the machine's platform, on this host
 	name    string
 	remote  *bundle.Remote
@@ -88,7 +89,7 @@ func (s *machineSidecar) removeNetwork(context.Context) error { return nil }
 func (s *machineSidecar) create(context.Context, Plan, map[string]string) error { return nil }
 
 func (s *machineSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {
-	s.name = bundleMachine(p.Machine)
+	s.name, s.plan = bundleMachine(p.Machine), p
 	backend, err := publishBackend(s.engine.version)
 	if err != nil {
 		return err
@@ -99,6 +100,11 @@ func (s *machineSidecar) start(ctx context.Context, p Plan, labels map[string]st
 	if err := s.engine.client.Create(ctx, s.name, s.createOptions(p, labels)); err != nil {
 		return err
 	}
+	return s.boot(ctx, p, backend)
+}
+
+// boot starts the machine and the daemons in it.
+func (s *machineSidecar) boot(ctx context.Context, p Plan, backend smolvm.Backend) error {
 	var at smolvm.StartOptions
 	if backend == smolvm.VirtioNet {
 		at.PublishAddr = p.Bundle // on tsi the address that a daemon listens on says it

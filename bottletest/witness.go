@@ -58,6 +58,9 @@ func (b *Bottle) proxySite() *probes.Proxy {
 			return b.side.echo(ctx, at, n)
 		},
 	}
+	if !b.attached {
+		p.Halt = b.side.halt
+	}
 	if b.plan.Runtime == Container {
 		p.Near = b.plan.Gateway
 	}

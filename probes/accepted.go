@@ -20,6 +20,8 @@ const (
 	ownWall wall = "own"
 	// proxyWall: the sidecar takes the request and refuses it.
 	proxyWall wall = "proxy"
+	// haltedWall: whoever would have to carry it does nothing. Its kernel may complete a handshake in its stead.
+	haltedWall wall = "halted"
 	// kernelWall: the guest's kernel has no such thing, or keeps it from the guest.
 	kernelWall wall = "kernel"
 )
@@ -87,6 +89,7 @@ var accepted = map[string]map[wall]map[class]readings{
 			pings: {Filtered: {}, Denied: {}, Unreachable: {}},
 		},
 		bindingWall: {streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}}},
+		haltedWall:  {streams: {Refused: {}, Reset: {}, Unreachable: {}, Filtered: {}, HandshakeOnly: {}}},
 		proxyWall:   {streams: {Intercepted: {refusal: true}, Reset: {}}},
 		kernelWall: {
 			local: {
@@ -108,7 +111,7 @@ var refusals = regexp.MustCompile(`^HTTP/1\.[01] [45]\d\d\b`)
 // accept finds the reading of an attempt, and whether it is accepted at all.
 func accept(backend string, w wall, a Attempt) (reading, bool) {
 	row, ok := accepted[backend]
-	if !ok || slices.Contains([]wall{proxyWall, kernelWall}, w) {
+	if !ok || slices.Contains([]wall{proxyWall, haltedWall, kernelWall}, w) {
 		row = accepted[plain]
 	}
 	r, ok := row[w][classOf(a.Network)][a.Observation]

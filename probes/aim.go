@@ -35,7 +35,7 @@ type aim struct {
 	needs string
 	// asked is what a proxy is asked for, as its log would say it, where that holds neither the nonce nor the canary's address.
 	asked string
-	// early is an attempt of the batch's first phase, beside those on the allowed destination.
+	// early is an attempt of the batch's first phases, before those on the allowed destination.
 	early bool
 	// outside is where the host dials while the guest serves.
 	outside []netip.AddrPort

@@ -31,6 +31,7 @@ type batch struct {
 	intrusions        map[*trialPlan][]*intrusion
 	isolation         outcome // C2 of a sandbox without a network; the zero outcome is any other's
 
+	halted string // who says that the sidecar did nothing meanwhile; "" is a sidecar that runs
 	// between is done once the listeners are armed, before the sandbox is asked; its error is the batch's fault. nil is nothing.
 	between func(context.Context) error
 	// after is done once the listeners were seen to be alive at the end, before their logs are read; nil is nothing.

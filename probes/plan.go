@@ -2,6 +2,7 @@ package probes
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,6 +59,9 @@ type shot struct {
 func newPlan(r *rig, trials []*trialPlan) *plan {
 	p := &plan{trials: trials, request: agent.Request{Schema: agent.Schema, Run: echo.NewNonce()}}
 	phase := 0
+	if slices.ContainsFunc(trials, func(t *trialPlan) bool { return t.aim.early }) {
+		phase = 1
+	}
 	allowed := aim{addr: r.site.Allowed.Addr}
 	if r.allowed != nil {
 		p.before = p.tries(allowed, phase, 1, r.opts)

@@ -18,6 +18,8 @@ type Proxy struct {
 	Near netip.Addr
 	// Own is a listener on the sidecar's own loopback, which nobody must reach through the proxy; the zero Target is none.
 	Own Target
+	// Halt stops the sidecar with all that is in it, for a while. nil means that it cannot be done, or must not.
+	Halt func(ctx context.Context) (Halted, error)
 	// Dial asks the listener at addr to echo n, from the proxy's own position and past its rules: that a target is in the proxy's
 	// reach is what makes its refusal count. nil means that it cannot be shown.
 	Dial func(ctx context.Context, addr netip.AddrPort, n echo.Nonce) (echo.Reply, error)

@@ -37,6 +37,7 @@ type post struct {
 	strangersSince func(netip.AddrPort, time.Time) []Stranger // nil where strangers are not logged
 
 	before, after outcome
+	reached       outcome // that another position reaches it, where a twin's is not the one that counts; the zero outcome is any other's
 	log           outcome // whether its log is known to show what arrives
 	base          int     // sightings that were not ours when the run began
 	sightings     []echo.Sighting

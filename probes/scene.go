@@ -20,6 +20,7 @@ var acts = []struct {
 }{
 	{actSibling, playSibling},
 	{actBeside, playBeside},
+	{actHalt, playHalt},
 	{actRestart, playRestart},
 }
 

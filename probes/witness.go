@@ -57,6 +57,9 @@ func (b *batch) denial(t *trialPlan) outcome {
 	if t.aim.wall == proxyWall {
 		return b.refusal(t)
 	}
+	if t.aim.wall == haltedWall {
+		return b.haltedBy()
+	}
 	if o, ok := b.bound(t.aim); ok {
 		return o
 	}
@@ -173,6 +176,8 @@ func (q question) stopperOf(t trial) string {
 	switch {
 	case t.denial.State == Held && t.wall == proxyWall:
 		return "the sidecar's proxy, by its log"
+	case t.denial.State == Held && t.wall == haltedWall:
+		return "nobody had to: the sidecar was halted"
 	case t.denial.State == Held && t.wall == bindingWall:
 		return "the listener's binding, by its own kernel"
 	case t.denial.State == Held && q.backend == TSI:

@@ -27,6 +27,7 @@ var Exceptions = []Exception{
 	{Probe: "net.vsock.peer", Why: needsVM},
 	{Probe: "fs.ro.write", Why: noShare},
 	{Probe: "net.unix.shared-mount", Why: noShare},
+	{Probe: "proxy.fail-stale", Why: "it means something where the proxy's list can be changed while it runs, and the bundle's cannot"},
 	{Probe: "net.fabric.peer", Why: "it means something where sandboxes are put on a named network, and a bottle is put on none"},
 	{Probe: "net.inbound.published", Why: "it means something where a port of the guest's is published, and a bottle's guest publishes none"},
 	{Probe: "net.inbound.sidecar", Why: "the launch refuses a bundle that is published anywhere else, before there is anything to probe: see bundle-published-everywhere"},

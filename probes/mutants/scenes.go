@@ -30,4 +30,11 @@ var sceneMutants = []Mutant{
 		Edit:      Edit{Faults: []string{"policies-shared"}},
 		Kills:     []Kill{leaks("life.concurrent")},
 	},
+	{
+		Name: "fails-open", Kind: SimulatorFault, On: on(virtio, virtioAlias), Scenes: true,
+		Breaks:    "While the sidecar answers nothing, the policy is not in force.",
+		Reference: "srt and codex (managed proxies that fail closed); prior-art proxy.fail-closed",
+		Edit:      Edit{Faults: []string{"fail-open"}},
+		Kills:     []Kill{leaks("proxy.fail-closed")},
+	},
 }

@@ -38,6 +38,7 @@ const (
 	faultPort443Open          fault = "port443-open"           // nor about port 443
 	faultLoopbackShared       fault = "loopback-shared"        // a guest's loopback is the host's, and so every other guest's (tsi)
 	faultPoliciesShared       fault = "policies-shared"        // a machine may reach what any other machine of its user may
+	faultFailOpen             fault = "fail-open"              // while what is allowed answers nothing, the policy is not in force (virtio-net)
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
 	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
@@ -50,7 +51,7 @@ var allFaults = []fault{
 	faultHostMount, faultEnvironment, faultHostname,
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
-	faultLoopbackShared, faultPoliciesShared, faultPolicyLost, faultPolicyLate,
+	faultLoopbackShared, faultPoliciesShared, faultFailOpen, faultPolicyLost, faultPolicyLate,
 }
 
 func knownFaults() []string {

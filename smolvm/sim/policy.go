@@ -82,6 +82,7 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	c.PublishUnasked = f.has(faultPublishUnasked) || f.has(faultLoopbackShared)
 	f.openPrefixes(c)
 	c.AuditOnly = f.has(faultAuditOnly)
+	c.FailOpen = f.has(faultFailOpen)
 	c.OpenUDP = f.has(faultUDPUnfiltered)
 	c.OpenIPv6 = f.has(faultIPv6Unfiltered)
 	c.OpenResolver = f.has(faultResolverOpen)

@@ -75,6 +75,9 @@ type Config struct {
 	AuditOnly bool `json:"auditOnly,omitempty"`
 	// OpenFor is how long after the start there is AuditOnly only.
 	OpenFor time.Duration `json:"openFor,omitempty"`
+	// FailOpen has AuditOnly while what is allowed takes connections and answers
+	// nothing (virtio-net).
+	FailOpen bool `json:"failOpen,omitempty"`
 	// PublishUnasked has the host answer on every TCP port that the guest listens
 	// on, at the address and port that it chose (tsi, as libkrun before 2505ab1).
 	PublishUnasked bool `json:"publishUnasked,omitempty"`

@@ -4,6 +4,7 @@ package vnet
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -114,4 +115,20 @@ func TestOpenFor(t *testing.T) {
 	}
 	time.Sleep(time.Until(begin.Add(open + 500*time.Millisecond)))
 	wantDenied(t, VirtioNet, g, m.do(g.order("late", 150*time.Millisecond)), "late")
+}
+
+// What is denied gets through while what is allowed is silent, and not after it has answered again.
+func TestFailOpen(t *testing.T) {
+	w := listenWorld(t)
+	mute, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close() // nobody accepts: the kernel completes the handshake
+	m := boot(t, Config{Backend: VirtioNet, World: w.path, Restrict: true, HostGateway: true, FailFast: true, FailOpen: true, Allow: prefixes("100.96.0.1/32")})
+	g := target{"", false, netip.MustParseAddrPort(testNet + ":4444"), "world ", w}
+	wantDenied(t, VirtioNet, g, m.do(g.order("before", 150*time.Millisecond)), "before")
+	dead := target{"", false, netip.AddrPortFrom(gatewayV4, netip.MustParseAddrPort(mute.Addr().String()).Port()), "", w}
+	m.do(dead.order("dead", 3*answerWithin))
+	wantReached(t, g, m.do(g.order("open", 150*time.Millisecond)), "open")
 }

@@ -113,4 +113,6 @@ func (n *Network) tellKernel(a netip.Addr, change func(rule) error) {
 }
 
 // audits reports whether what the policy denies is logged and let through.
-func (n *Network) audits() bool { return n.cfg.AuditOnly || time.Since(n.started) < n.cfg.OpenFor }
+func (n *Network) audits() bool {
+	return n.cfg.AuditOnly || n.silent.Load() || time.Since(n.started) < n.cfg.OpenFor
+}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,7 @@ type Network struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	started time.Time
+	silent  atomic.Bool   // see [Config.FailOpen]
 	slots   chan struct{} // one for every live TCP flow
 	busy    chan struct{} // one for every errand
 	udp     datagrams

@@ -90,7 +90,7 @@ func (n *Network) acceptThenDial(r *tcp.ForwarderRequest, f flow) {
 	host, err := n.dialer.dial(n.ctx, f)
 	switch {
 	case err == nil:
-		n.relay(guest, host)
+		n.relay(guest, n.watched(host, f))
 	case n.cfg.FailFast:
 		guest.reset()
 	default:
