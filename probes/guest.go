@@ -11,8 +11,9 @@ type Guest struct {
 	BootID     string   `json:"boot_id,omitempty"`
 	Hostname   string   `json:"hostname,omitempty"`
 	Interfaces []string `json:"interfaces,omitempty"`
-	Notes      []string `json:"notes,omitempty"` // what it could not find out
-	Weak       string   `json:"weak,omitempty"`  // why its answers are weaker evidence than the agent's; "" is the agent's
+	Notes      []string `json:"notes,omitempty"`    // what it could not find out
+	PeakKiB    int      `json:"peak_kib,omitempty"` // of memory that the agent had resident; 0 is not known
+	Weak       string   `json:"weak,omitempty"`     // why its answers are weaker evidence than the agent's; "" is the agent's
 }
 
 // guest is what the guest said of itself, nil if it said nothing that counts.
@@ -21,7 +22,7 @@ func (b *batch) guest() *Guest {
 		return nil
 	}
 	s := b.answer.Self
-	return &Guest{UID: s.UID, Kernel: s.Kernel, BootID: s.BootID, Hostname: s.Hostname, Interfaces: s.Interfaces, Notes: s.Notes, Weak: s.Weak}
+	return &Guest{UID: s.UID, Kernel: s.Kernel, BootID: s.BootID, Hostname: s.Hostname, Interfaces: s.Interfaces, Notes: s.Notes, PeakKiB: s.PeakKiB, Weak: s.Weak}
 }
 
 // shadow is the guest's own listener that would answer in place of the host's at a, "" if there is none.

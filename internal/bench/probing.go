@@ -53,12 +53,33 @@ func probing(ctx context.Context) ([]figure, error) {
 	}
 	how := fmt.Sprintf("%d probes, %d targets, each denial twice", len(ids), len(targets))
 	speedup := single.Seconds() * 1000 / batch.median()
+	peak, err := wholeCatalogue(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return []figure{
+		{"the agent's memory, whole catalogue", peak, "MiB", 20, "the most it had resident, in one batch of all probes"},
 		{"critical set, warm", batch.median(), "ms", 3000, how},
 		{"critical set with twin, from nothing", float64(withTwin.Milliseconds()), "ms", 6000, "both boots and the gate included"},
 		{"the same targets one exec each", float64(single.Milliseconds()), "ms", 0, "machine exec … bash, /dev/tcp or /dev/udp, once each"},
 		{"share of that", 100 / speedup, "%", 5, fmt.Sprintf("%.0f times faster, and twice as often", speedup)},
 	}, nil
+}
+
+// wholeCatalogue is the memory that the agent takes for the biggest batch that there is, in MiB.
+func wholeCatalogue(ctx context.Context) (float64, error) {
+	b, err := bottletest.Run(ctx, benchBottle(false))
+	if err != nil {
+		return 0, err
+	}
+	report, err := b.Probe(ctx)
+	if err == nil && (report.Guest == nil || report.Guest.PeakKiB == 0) {
+		err = errors.New("the agent does not tell what memory it took")
+	}
+	if err = errors.Join(err, b.Close(ctx)); err != nil {
+		return 0, err
+	}
+	return float64(report.Guest.PeakKiB) / 1024, nil
 }
 
 func benchBottle(twin bool) bottletest.Config {

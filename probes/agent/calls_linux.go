@@ -29,6 +29,9 @@ var calls = map[string]func() error{
 func tryCall(v *sight) error {
 	call, ok := calls[v.Path]
 	if !ok {
+		call, ok = powers[v.Path]
+	}
+	if !ok {
 		return unix.EINVAL
 	}
 	if err := call(); err != nil {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,19 +51,24 @@ func TestLookTriesCalls(t *testing.T) {
 		allowed    []string // what root has: it depends on the kernel
 		refused    []string
 	}{
-		"tun":          {unix.CAP_NET_ADMIN, []string{"", "ENOENT"}, []string{"EPERM", "ENOENT"}},
-		"bpf":          {unix.CAP_SYS_ADMIN, []string{"", "ENOSYS"}, nil},
-		"kexec":        {unix.CAP_SYS_BOOT, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
-		"init_module":  {unix.CAP_SYS_MODULE, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
-		"userfaultfd":  {unix.CAP_SYS_PTRACE, []string{"", "ENOSYS"}, nil},
-		"perf":         {unix.CAP_PERFMON, []string{"", "ENOENT", "ENOSYS"}, nil},
-		"mount":        {unix.CAP_SYS_ADMIN, []string{""}, []string{"EPERM"}},
-		"unshare-user": {unix.CAP_SYS_ADMIN, []string{""}, nil},
-		"keyctl":       {unix.CAP_SYS_ADMIN, []string{"", "ENOSYS"}, nil},
-		"ptrace-init":  {unix.CAP_SYS_PTRACE, []string{"", "ENOENT", "EPERM"}, []string{"EPERM", "ENOENT"}},
-		"iopl":         {unix.CAP_SYS_RAWIO, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
-		"none":         {unix.CAP_SYS_ADMIN, []string{"EINVAL"}, []string{"EINVAL"}},
-		"":             {unix.CAP_SYS_ADMIN, []string{"EINVAL"}, []string{"EINVAL"}},
+		"tun":            {unix.CAP_NET_ADMIN, []string{"", "ENOENT"}, []string{"EPERM", "ENOENT"}},
+		"bpf":            {unix.CAP_SYS_ADMIN, []string{"", "ENOSYS"}, nil},
+		"kexec":          {unix.CAP_SYS_BOOT, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
+		"init_module":    {unix.CAP_SYS_MODULE, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
+		"userfaultfd":    {unix.CAP_SYS_PTRACE, []string{"", "ENOSYS"}, nil},
+		"perf":           {unix.CAP_PERFMON, []string{"", "ENOENT", "ENOSYS"}, nil},
+		"mount":          {unix.CAP_SYS_ADMIN, []string{""}, []string{"EPERM"}},
+		"unshare-user":   {unix.CAP_SYS_ADMIN, []string{""}, nil},
+		"keyctl":         {unix.CAP_SYS_ADMIN, []string{"", "ENOSYS"}, nil},
+		"ptrace-init":    {unix.CAP_SYS_PTRACE, []string{"", "ENOENT", "EPERM"}, []string{"EPERM", "ENOENT"}},
+		"reboot":         {unix.CAP_SYS_BOOT, []string{""}, []string{"EPERM"}},
+		"swapon":         {unix.CAP_SYS_ADMIN, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
+		"settimeofday":   {unix.CAP_SYS_TIME, []string{""}, []string{"EPERM"}},
+		"setns":          {unix.CAP_SYS_ADMIN, []string{""}, []string{"EPERM"}},
+		"open-by-handle": {unix.CAP_DAC_READ_SEARCH, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
+		"iopl":           {unix.CAP_SYS_RAWIO, []string{"", "ENOSYS"}, []string{"EPERM", "ENOSYS"}},
+		"none":           {unix.CAP_SYS_ADMIN, []string{"EINVAL"}, []string{"EINVAL"}},
+		"":               {unix.CAP_SYS_ADMIN, []string{"EINVAL"}, []string{"EINVAL"}},
 	} {
 		r := looked(t, SysCall, name)
 		if !slices.Contains(c.allowed, r.Errno) || (r.Errno == "") != (string(r.Reply) == "allowed\n") {
@@ -77,7 +83,7 @@ func TestLookTriesCalls(t *testing.T) {
 			}
 		}, c.capability)
 	}
-	for name := range calls {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(calls)), slices.Collect(maps.Keys(powers))) {
 		if r := looked(t, SysCall, name); r.Observation == ProbeError {
 			t.Errorf("%s: errno %q", name, r.Errno)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"bottle.internal/probes/agent/waiter"
@@ -31,6 +32,9 @@ const RemoveVerb = "--remove"
 // requestTimeout bounds the wait for a request that never comes.
 const requestTimeout = 10 * time.Second
 
+// memoryLimit is, in bytes, from where on Go's runtime collects whenever it can: with the program itself a batch stays below 20 MiB.
+const memoryLimit = 10 << 20
+
 // Main is bottle-agent: it reads one request, as ReadRequest does, and writes one response to stdout. It returns the exit code, and it
 // ends the process itself if the request's deadline passes. With the waiter's arguments it is the waiter instead.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -40,6 +44,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 1 && args[0] == RemoveVerb {
 		return removed(stderr)
 	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	watchdog := time.AfterFunc(requestTimeout, func() { os.Exit(ExitDeadline) })
 	defer watchdog.Stop()
 	start, run, read := time.Now(), Run, ReadRequest
@@ -55,7 +60,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	watchdog.Reset(time.Until(deadline))
 	resp, err := run(req, deadline)
 	if err == nil {
-		err = json.NewEncoder(stdout).Encode(resp)
+		err = writeResponse(stdout, resp)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "bottle-agent:", err)
@@ -70,6 +75,15 @@ func removed(stderr io.Writer) int {
 		return ExitFailed
 	}
 	return ExitAnswered
+}
+
+// writeResponse writes resp, once it is known what memory it takes to do so.
+func writeResponse(w io.Writer, resp Response) error {
+	if _, err := json.Marshal(resp); err != nil {
+		return err
+	}
+	resp.Self.PeakKiB = peakKiB()
+	return json.NewEncoder(w).Encode(resp)
 }
 
 // ReadRequest reads the request from the file named in args. Without a name it is RequestVariable's value, else what the executable carries

@@ -16,18 +16,11 @@ const (
 // Run makes the attempts of r, which is valid, phase by phase, and checks itself first. It returns by deadline, less what
 // writing the response takes; what was not finished by then says so.
 func Run(r Request, deadline time.Time) (Response, error) {
-	b := &batch{
-		end:     deadline.Add(-min(lastWord, time.Until(deadline)/4)),
-		dial:    dial,
-		flows:   make(chan struct{}, MaxFlows),
-		results: make(map[string]Result, len(r.Attempts)),
-	}
+	b := newBatch(deadline, dial)
 	resp := Response{Schema: Schema, Run: r.Run, Self: checkSelf(b.end)}
 	watch := newListenerWatch(r.Attempts)
 	watch.look()
-	for _, phase := range phases(r.Attempts) {
-		b.phase(phase)
-	}
+	b.run(r.Attempts)
 	watch.look()
 	resp.Self.Listeners = watch.found
 	resp.Self.Notes = append(resp.Self.Notes, watch.notes...)
@@ -57,6 +50,23 @@ type batch struct {
 	dial    func(Attempt, time.Time) Result
 	flows   chan struct{} // one token per socket that exists
 	results map[string]Result
+}
+
+// newBatch is a batch that has its results early enough before deadline to write them down.
+func newBatch(deadline time.Time, dial func(Attempt, time.Time) Result) *batch {
+	return &batch{
+		end:     deadline.Add(-min(lastWord, time.Until(deadline)/4)),
+		dial:    dial,
+		flows:   make(chan struct{}, MaxFlows),
+		results: make(map[string]Result),
+	}
+}
+
+// run makes attempts phase by phase.
+func (b *batch) run(attempts []Attempt) {
+	for _, phase := range phases(attempts) {
+		b.phase(phase)
+	}
 }
 
 // phase makes attempts side by side and returns when each has a result.

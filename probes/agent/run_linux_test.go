@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -119,21 +120,42 @@ func TestRunBoundsFlows(t *testing.T) {
 	}
 }
 
-// What does not fit into the deadline says so, and the answer comes in time all the same.
+// What does not fit into the deadline says so, and the answer comes in time all the same: by the clock of the test, on which nothing but the
+// agent's own waiting takes time.
 func TestRunDeadline(t *testing.T) {
-	full := fullBacklog(t)
-	r := request(Attempt{Addr: full, BudgetMS: 10_000}, Attempt{Addr: full, Phase: 1, BudgetMS: 10_000}, Attempt{Addr: full, Phase: 2, DelayMS: 9000})
-	r.DeadlineMS = 800
-	start := time.Now()
-	resp := run(t, r)
-	if took := time.Since(start); took > 800*time.Millisecond {
-		t.Errorf("took %s of 800 ms", took)
-	}
-	for _, res := range resp.Results {
-		if res.Stage != StageUnfinished || res.Observation != ProbeError {
-			t.Errorf("stage %q, %q; want unfinished", res.Stage, res.Observation)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		deadline := start.Add(800 * time.Millisecond)
+		b := newBatch(deadline, func(a Attempt, _ time.Time) Result { time.Sleep(a.Budget()); return a.outcome(StageDone) })
+		r := request(Attempt{BudgetMS: 10_000}, Attempt{Phase: 1, BudgetMS: 10_000}, Attempt{Phase: 2, DelayMS: 9000})
+		for range MaxFlows { // no flow is left for those behind
+			r.Attempts = append(r.Attempts, Attempt{ID: "more" + strconv.Itoa(len(r.Attempts)), Nonce: echo.NewNonce(), Network: TCP4, BudgetMS: 10_000})
 		}
-	}
+		b.run(r.Attempts)
+		if took, want := time.Since(start), 800*time.Millisecond-lastWord; took != want {
+			t.Errorf("took %s, want the %s that leave time to answer", took, want)
+		}
+		if len(b.results) != len(r.Attempts) {
+			t.Errorf("%d results", len(b.results))
+		}
+		for _, res := range b.results {
+			if res.Stage != StageUnfinished || res.Observation != ProbeError {
+				t.Errorf("stage %q, %q; want unfinished", res.Stage, res.Observation)
+			}
+		}
+		time.Sleep(time.Minute) // the dials that were given up end
+	})
+}
+
+// A deadline that is near leaves a share of itself, and one that is past leaves nothing and is not waited beyond.
+func TestNewBatchLeavesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for left, want := range map[time.Duration]time.Duration{time.Minute: time.Minute - lastWord, 80 * time.Millisecond: 60 * time.Millisecond, 0: 0} {
+			if b := newBatch(time.Now().Add(left), dial); time.Until(b.end) != want {
+				t.Errorf("of %s it takes %s, want %s", left, time.Until(b.end), want)
+			}
+		}
+	})
 }
 
 func TestSelf(t *testing.T) {

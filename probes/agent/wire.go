@@ -95,6 +95,8 @@ type Self struct {
 	Interfaces []string `json:"interfaces,omitempty"` // "eth0 100.96.0.2/30"
 	Listeners  []string `json:"listeners,omitempty"`  // guest listeners on a port probed at a loopback address, as ip:port
 	Notes      []string `json:"notes,omitempty"`      // what could not be found out
+	// PeakKiB is the most memory that the agent had resident, in KiB; 0 is not known.
+	PeakKiB int `json:"peak_kib,omitempty"`
 	// Weak says why all of the response is weaker evidence than the agent's own, and how it was made. "" is the agent's.
 	Weak string `json:"weak,omitempty"`
 }
