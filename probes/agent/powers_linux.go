@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"os"
 	"runtime"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -57,10 +55,10 @@ func openStale() error {
 func enterOwnNamespace() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	f, err := os.Open("/proc/thread-self/ns/uts")
+	fd, err := unix.Open("/proc/thread-self/ns/uts", unix.O_RDONLY|openFlags, 0)
 	if err != nil {
-		return err.(*os.PathError).Err
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	return unix.Setns(int(f.Fd()), syscall.CLONE_NEWUTS)
+	defer func() { _ = unix.Close(fd) }()
+	return unix.Setns(fd, unix.CLONE_NEWUTS)
 }
