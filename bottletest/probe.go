@@ -105,6 +105,7 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Declared:     b.declared(),
 		Restart:      b.restarter(),
 		Peer:         b.peers(),
+		Sidecar:      b.confinement(),
 		Sibling:      b.siblings(),
 		Withheld:     b.withheld(),
 	}

@@ -18,6 +18,7 @@ var acts = []struct {
 	name string
 	act  act
 }{
+	{actSidecar, playSidecar},
 	{actSibling, playSibling},
 	{actBeside, playBeside},
 	{actHalt, playHalt},

@@ -4,6 +4,7 @@
 //	bottle-bundle                      PID 1: start what BOTTLE_BUNDLE_DAEMONS names, supervise, end on SIGTERM
 //	bottle-bundle daemon proxy|egress  one daemon, as PID 1 starts it
 //	bottle-bundle listeners [-o json]  what listens where in this network namespace
+//	bottle-bundle confinement          what keeps PID 1 in, as its kernel has it
 //	bottle-bundle dial ADDR NONCE ...  dial canaries and print their answers; exit 0 only if each echoed its nonce
 //	bottle-bundle canary [--listen A]  an echo listener until standard input ends
 //

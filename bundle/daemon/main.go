@@ -58,10 +58,12 @@ func dispatch(ctx context.Context, args []string, getenv func(string) string, st
 		return dial(ctx, rest, stdout)
 	case "canary":
 		return canary(ctx, rest, getenv, stdin, stdout)
+	case "confinement":
+		return printConfinement(rest, stdout)
 	case "start":
 		return startDetached(ctx, rest, stdout)
 	default:
-		return usagef("unknown subcommand %q (known: daemon, listeners, dial, canary, start; none = PID 1)", name)
+		return usagef("unknown subcommand %q (known: daemon, listeners, confinement, dial, canary, start; none = PID 1)", name)
 	}
 }
 

@@ -114,6 +114,8 @@ type ContainerEdit string
 const (
 	PublishedEverywhere ContainerEdit = "published-everywhere" // its ports are bound at every address of the host
 	LogNowhere          ContainerEdit = "log-nowhere"          // the engine keeps nothing of what it prints
+	EngineSocket        ContainerEdit = "engine-socket"        // it has the socket of the engine that runs it
+	Unconfined          ContainerEdit = "unconfined"           // it has capabilities, every system call, and may write to its root
 )
 
 // An Agent is what takes the place of the prober; "" is the prober itself.

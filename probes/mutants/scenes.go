@@ -31,6 +31,20 @@ var sceneMutants = []Mutant{
 		Kills:     []Kill{leaks("life.concurrent")},
 	},
 	{
+		Name: "sidecar-has-engine-socket", Kind: Container, On: on(virtio), Scenes: true,
+		Breaks:    "The sidecar has the socket of the container engine that runs it: whoever breaks into it has the host.",
+		Reference: "docker-bench 5.31; prior-art §5.3 (docker.sock in the sidecar)",
+		Edit:      Edit{Container: EngineSocket},
+		Kills:     []Kill{leaks("priv.sidecar")},
+	},
+	{
+		Name: "sidecar-unconfined", Kind: Container, On: on(virtio), Scenes: true,
+		Breaks:    "The sidecar has the engine's capabilities and one more, every system call, and a root filesystem that it can write to.",
+		Reference: "docker-bench 5.3, 5.12, 5.21; prior-art priv.sidecar",
+		Edit:      Edit{Container: Unconfined},
+		Kills:     []Kill{leaks("priv.sidecar")},
+	},
+	{
 		Name: "fails-open", Kind: SimulatorFault, On: on(virtio, virtioAlias), Scenes: true,
 		Breaks:    "While the sidecar answers nothing, the policy is not in force.",
 		Reference: "srt and codex (managed proxies that fail closed); prior-art proxy.fail-closed",

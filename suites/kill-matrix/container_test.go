@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/client"
@@ -38,6 +39,16 @@ func (r *runner) containerEffect(ctx context.Context, e mutants.Edit, b *bottlet
 		return "", fmt.Errorf("the container's environment is without %q", e.ProxyAllow)
 	case len(e.Source) > 0:
 		return r.programEffect(ctx, cli, b.Plan().Machine, e.Source)
+	case e.Container == mutants.EngineSocket:
+		if !slices.Contains(c.HostConfig.Binds, engineSocket+":"+engineSocket) {
+			return "", fmt.Errorf("the container has %q bound", c.HostConfig.Binds)
+		}
+		return "the container has " + engineSocket + " of the host", nil
+	case e.Container == mutants.Unconfined:
+		if h := c.HostConfig; h.ReadonlyRootfs || len(h.CapDrop) > 0 || len(h.CapAdd) == 0 {
+			return "", fmt.Errorf("the container has capabilities -%q +%q, read-only %t", h.CapDrop, h.CapAdd, h.ReadonlyRootfs)
+		}
+		return "the container drops no capability and may write to its root", nil
 	case e.Container == mutants.LogNowhere:
 		if kind := c.HostConfig.LogConfig.Type; kind != "none" {
 			return "", fmt.Errorf("the container logs to %q", kind)

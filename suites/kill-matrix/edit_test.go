@@ -55,7 +55,16 @@ func (r *runner) config(ctx context.Context, e mutants.Edit, on mutants.Base, ma
 	return c, err
 }
 
+// engineSocket is where this host's container engine listens, as far as the mutant is concerned: a path is all that it takes.
+const engineSocket = "/var/run/docker.sock"
+
 var containerEdits = map[mutants.ContainerEdit]func(*container.HostConfig){
+	mutants.EngineSocket: func(h *container.HostConfig) {
+		h.Binds = append(h.Binds, engineSocket+":"+engineSocket)
+	},
+	mutants.Unconfined: func(h *container.HostConfig) {
+		h.CapDrop, h.CapAdd, h.ReadonlyRootfs, h.SecurityOpt = nil, []string{"NET_ADMIN"}, false, []string{"seccomp=unconfined"}
+	},
 	mutants.LogNowhere: func(h *container.HostConfig) { h.LogConfig = container.LogConfig{Type: "none"} },
 	mutants.PublishedEverywhere: func(h *container.HostConfig) {
 		for port, at := range h.PortBindings {

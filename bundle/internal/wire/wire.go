@@ -71,3 +71,13 @@ func FromInside(a netip.AddrPort) netip.AddrPort {
 	}
 	return a
 }
+
+// A Confinement is what `bottle-bundle confinement` says of PID 1.
+type Confinement struct {
+	UID             int      `json:"uid"`               // the effective one; -1 is not known
+	Capabilities    uint64   `json:"capabilities"`      // a mask of all that it has, or can get
+	NoNewPrivileges bool     `json:"no_new_privileges"` // no program it starts has more
+	Seccomp         int      `json:"seccomp"`           // 0 is no filter of its system calls
+	ReadOnlyRoot    bool     `json:"read_only_root"`
+	Sockets         []string `json:"sockets,omitempty"` // of container engines
+}
