@@ -41,7 +41,7 @@ type Probe struct {
 func (p Probe) Scene() bool { return p.act != "" }
 
 // underPolicy are the families whose probes the policy or the sidecar decides, so that a twin without it and a log of it can tell.
-var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy", "life"}
+var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy", "life", "policy.boundary"}
 
 // Most is the assurance that a finding of the probe can have at most. Of what only the guest can tell, its files, its privileges and
 // what it finds of sockets, there is no other witness and no policy to take away: L1.
@@ -69,7 +69,8 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes,
 		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
-		sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes)
+		sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes,
+		boundaryProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -26,8 +26,8 @@ type intrusion struct {
 	at     netip.AddrPort
 	proof  echo.Secret // of the listener that is looked for; zero is the guest's
 	tries  int         // that came to their end while the batch ran
-	inside string // how it came in, "" if it did not
-	vague  string // something answered, and it is not the guest's listener
+	inside string      // how it came in, "" if it did not
+	vague  string      // something answered, and it is not the guest's listener
 }
 
 // visit runs do and, beside it, tries to come in wherever a guest serves. A try that the end of the batch cut short counts for
@@ -68,7 +68,8 @@ func (in *intrusion) knock(ctx context.Context) {
 func (in *intrusion) try(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, visitDial)
 	defer cancel()
-	var d net.Dialer
+	// From the very address: one that is this host's no longer, another sandbox's that has ended, would lead off this machine.
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(in.at.Addr(), 0))}
 	conn, err := d.DialContext(ctx, "tcp", in.at.String())
 	if err != nil {
 		return

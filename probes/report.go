@@ -19,6 +19,7 @@ type Report struct {
 	Policy    []string  `json:"policy"`    // as the site names it
 	Started   time.Time `json:"started"`
 	ElapsedMS int64     `json:"elapsed_ms"`
+	Seed      uint64    `json:"seed,omitempty"`  // what was drawn at random was drawn by it; 0 in reports that drew nothing
 	Guest     *Guest    `json:"guest,omitempty"` // nil if the guest gave no answer that counts
 	Findings  []Finding `json:"findings"`        // one per probe, in the catalogue's order
 
@@ -42,13 +43,17 @@ type Finding struct {
 	Controls  []Control `json:"controls,omitempty"`
 	Attempts  []Attempt `json:"attempts,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
-	Waivers   []Waiver  `json:"waivers,omitempty"` // of an exposed finding: those that cover it, together
+	// Simplest is the simplest attempt that still goes wrong, where simpler ones than the probe's own were tried, and Again the
+	// line that repeats it from a shell; "" where there is none.
+	Simplest string   `json:"simplest,omitempty"`
+	Again    string   `json:"again,omitempty"`
+	Waivers  []Waiver `json:"waivers,omitempty"` // of an exposed finding: those that cover it, together
 }
 
 func (r *rig) report() Report {
 	return Report{
 		Schema: Schema, Engine: r.site.Engine, Version: r.site.Version, Backend: r.site.Backend, Topology: r.site.Topology,
-		Simulated: r.site.Simulated, Policy: append([]string{}, r.site.Policy...), Started: r.started.UTC().Truncate(time.Millisecond),
+		Simulated: r.site.Simulated, Policy: append([]string{}, r.site.Policy...), Started: r.started.UTC().Truncate(time.Millisecond), Seed: r.opts.Seed,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bottle.internal/internal/echo"
+	"bottle.internal/probes/boundary"
 )
 
 // logLimit is how long a listener's log may take to show the control's own dial.
@@ -28,6 +29,7 @@ type rig struct {
 
 	nearProxy, ownProxy *post // what is asked for through the sidecar's proxy
 	socket              hostSocket
+	cases               map[spot]boundary.Case // what the boundary's probes dial, and why
 	undo                []func() error
 }
 
@@ -59,7 +61,7 @@ func notChecked(format string, args ...any) outcome {
 
 func newRig(site Site, opts Options) *rig {
 	r := &rig{site: site, opts: opts, started: time.Now(),
-		canaries: make(map[netip.AddrPort]*post), datagrams: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error)}
+		canaries: make(map[netip.AddrPort]*post), datagrams: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error), cases: make(map[spot]boundary.Case)}
 	if site.Allowed.Addr.IsValid() {
 		r.allowed = &post{Target: site.Allowed}
 	}

@@ -55,9 +55,13 @@ func ended(ctx context.Context) error {
 func runBatch(ctx context.Context, site Site, opts Options, selected []Probe, patterns []string) (report Report, ran bool, err error) {
 	r := newRig(site, opts)
 	defer func() { _ = r.close() }()
-	report, err = r.run(ctx, r.items(selected, patterns))
+	items := r.items(selected, patterns)
+	report, err = r.run(ctx, items)
 	if errors.Is(err, ErrNothingRan) {
 		return report, false, nil
+	}
+	if err == nil {
+		r.shrink(ctx, &report, items)
 	}
 	return report, true, err
 }

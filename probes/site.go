@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bottle.internal/internal/echo"
+	"bottle.internal/probes/agent"
 )
 
 // The backends that the judge knows. Any other name, and "", is judged as a plain Linux sandbox.
@@ -27,6 +28,8 @@ type Site struct {
 	Topology        string // recorded in the report
 	Simulated       bool   // the engine is a model and not a boundary; every report says so
 	Policy          []string
+	// Allow is all that was asked to be allowed; nil is not known. Unasked is what the engine lets through besides, or may let through.
+	Allow, Unasked []netip.Prefix
 
 	// Run is needed.
 	Run RunFunc
@@ -70,6 +73,8 @@ type Site struct {
 	Networks []string
 	// Withheld is why there are no hooks that change the sandbox or put others beside it; "" is that there is no way to.
 	Withheld string
+	// Again is the command that makes one such attempt from a shell, in a line; nil means that there is none.
+	Again func(network agent.Network, at netip.AddrPort) string
 	// World stands in for every address that is not this host's; nil means that nothing does.
 	World *World
 }
@@ -127,6 +132,8 @@ type Options struct {
 	// LoopbackPorts are ports of the host's loopback to be probed beside the ephemeral one, with a canary on each that can be
 	// bound. Where one cannot, only an errno that nothing but the policy gives can show that it is out of reach.
 	LoopbackPorts []uint16
+	// Seed chooses what the probes of family policy.boundary draw at random; it is in the report. 0 is 1.
+	Seed uint64
 	// Kills are, by probe id, the mutants that the probe is on record to have killed with the kit of digest Kit: control C5.
 	Kills map[string][]string
 	Kit   string
@@ -165,6 +172,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace
+	}
+	if o.Seed == 0 {
+		o.Seed = defaultSeed
 	}
 	if o.Listen == nil {
 		o.Listen = net.Listen

@@ -77,6 +77,12 @@ func (f Finding) String() string {
 		}
 		fmt.Fprintf(&b, "\n  round %d%s %s, %s at %s, nonce %.8s…", a.Round, slow, a, microseconds(a.ElapsedUS), a.Target, a.Nonce)
 	}
+	if f.Simplest != "" {
+		fmt.Fprintf(&b, "\n  simplest: %s", f.Simplest)
+	}
+	if f.Again != "" {
+		fmt.Fprintf(&b, "\n  again: %s", f.Again)
+	}
 	for _, w := range f.Warnings {
 		fmt.Fprintf(&b, "\n  warning: %s", w)
 	}

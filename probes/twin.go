@@ -70,7 +70,8 @@ func (b *batch) askTwin(ctx context.Context) {
 	}
 }
 
-// flip is C3 for one trial: the listener's log has a nonce that only the twin was given. The twin's word plays no part.
+// flip is C3 for one trial: a log in which a leak would be seen has a nonce that only the twin was given. The twin's word plays no
+// part.
 func (b *batch) flip(t *trialPlan) outcome {
 	switch {
 	case t.path:
@@ -85,7 +86,7 @@ func (b *batch) flip(t *trialPlan) outcome {
 		return notChecked("a twin without the policy has the same wall here (%s)", t.aim.wall)
 	}
 	for _, s := range b.twin.shots[t] {
-		if seen := of(s.Nonce, t.aim.post.sightings); len(seen) > 0 {
+		if seen := of(s.Nonce, b.seenOf(t.aim.post)); len(seen) > 0 {
 			return held("%s, without the policy, reached %s", b.rig.site.Twin.Name, t.aim.post.Name)
 		}
 	}

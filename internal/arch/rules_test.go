@@ -39,6 +39,10 @@ var rules = []rule{
 		why:  "probes judge any sandbox: they never learn that a VM, a bundle or a test exists; miekg/dns, and x/net with it, is the DNS canary's",
 	},
 	{
+		who: []string{"./probes/boundary"}, only: []string{"std"}, ban: []string{"testing"},
+		why: "a model of a policy, and what is derived from it, is pure: a seed repeats it, and whoever has another prober can take it",
+	},
+	{
 		who: []string{"./probes/profiles"}, ban: []string{"testing"},
 		only: []string{"std", "golang.org/x/sys/...", "./probes/...", "./internal/echo", "go.yaml.in/yaml/v3", "github.com/miekg/dns", "golang.org/x/net/..."},
 		why:  "what is accepted of a report is read from YAML and knows of engines what a file says of their releases, no more",

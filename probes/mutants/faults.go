@@ -68,6 +68,20 @@ var faultMutants = []Mutant{
 		Kills:     []Kill{leaks("net.tcp.public.v4", "net.dns.doh", "net.udp.quic", "net.ipv6.public", "net.tcp.testnet.v4", "net.tcp.all-ports-sample")},
 	},
 	{
+		Name: "prefix-wide", Kind: SimulatorFault, On: on(tsiAlias, virtioAlias),
+		Breaks:    "The policy's /32 is enforced as a /31.",
+		Reference: "smolvm v0.8.0 smolfile.rs and b3a5f520 (a prefix length that is not the one meant); cyclonus generator",
+		Edit:      Edit{Faults: []string{"prefix-wide"}},
+		Kills:     []Kill{leaks("policy.boundary.tcp", "policy.boundary.udp")},
+	},
+	{
+		Name: "mask-holes", Kind: SimulatorFault, On: on(tsi, virtio),
+		Breaks:    "The mask that the policy compares by lacks the last bit of the second and of the third byte.",
+		Reference: "prior-art: cyclonus generator (neighbouring nets with the same low bits); libkrun 98163265 muxer.rs (prefixes are compared by hand)",
+		Edit:      Edit{Faults: []string{"mask-holes"}},
+		Kills:     []Kill{leaks("policy.boundary.tcp", "policy.boundary.udp")},
+	},
+	{
 		Name: "audit-only", Kind: SimulatorFault, On: on(virtio),
 		Breaks:    "The engine logs every denial, and lets it pass.",
 		Reference: "prior-art §5.2 (triple witness): an enforcer's log alone is no containment; glovebox audit mode",

@@ -42,6 +42,8 @@ const (
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
 	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
+	faultPrefixWide           fault = "prefix-wide"            // an IPv4 prefix of the policy is taken one bit shorter than it is
+	faultMaskHoles            fault = "mask-holes"             // the last bits of an IPv4 address's second and third byte are not compared
 )
 
 // allFaults are what may be asked for, in the order in which they are listed.
@@ -52,6 +54,7 @@ var allFaults = []fault{
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
 	faultLoopbackShared, faultPoliciesShared, faultFailOpen, faultPolicyLost, faultPolicyLate,
+	faultPrefixWide, faultMaskHoles,
 }
 
 func knownFaults() []string {

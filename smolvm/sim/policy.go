@@ -80,6 +80,7 @@ func (f faults) breakNetwork(c *vnet.Config) {
 		c.PublishAt = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	c.PublishUnasked = f.has(faultPublishUnasked) || f.has(faultLoopbackShared)
+	f.misread(c)
 	f.openPrefixes(c)
 	c.AuditOnly = f.has(faultAuditOnly)
 	c.FailOpen = f.has(faultFailOpen)
@@ -112,6 +113,25 @@ func (s *session) shared(r record) ([]string, error) {
 		more = append(more, other.Allow...)
 	}
 	return more, err
+}
+
+// misread puts what a wrong mask covers beside each IPv4 prefix into the policy.
+func (f faults) misread(c *vnet.Config) {
+	for _, p := range slices.Clone(c.Allow) {
+		if !p.Addr().Is4() || p.Bits() < 24 {
+			continue
+		}
+		if f.has(faultPrefixWide) {
+			c.Allow = append(c.Allow, netip.PrefixFrom(p.Addr(), p.Bits()-1).Masked())
+		}
+		for _, hole := range [][2]byte{{1, 0}, {0, 1}, {1, 1}} {
+			b := p.Addr().As4()
+			b[1], b[2] = b[1]^hole[0], b[2]^hole[1]
+			if f.has(faultMaskHoles) {
+				c.Allow = append(c.Allow, netip.PrefixFrom(netip.AddrFrom4(b), p.Bits()))
+			}
+		}
+	}
 }
 
 // opened are the destinations that a fault opens beside the policy's.

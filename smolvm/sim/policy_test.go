@@ -117,3 +117,19 @@ func TestDifferencesAreInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A wrong mask opens exactly the addresses that it covers, whatever the backend makes of the policy.
+func TestMisreadPrefixes(t *testing.T) {
+	allow := prefixes("172.30.2.10/32", "10.0.0.0/8", "2001:db8::1/128")
+	for fault, want := range map[fault][]netip.Prefix{
+		faultPrefixWide: append(slices.Clone(allow), prefixes("172.30.2.10/31")...),
+		faultMaskHoles:  append(slices.Clone(allow), prefixes("172.31.2.10/32", "172.30.3.10/32", "172.31.3.10/32")...),
+		faultHostname:   allow,
+	} {
+		c := vnet.Config{Restrict: true, Allow: slices.Clone(allow)}
+		faults{fault}.breakNetwork(&c)
+		if !slices.Equal(c.Allow, want) {
+			t.Errorf("%s: %v, want %v", fault, c.Allow, want)
+		}
+	}
+}
