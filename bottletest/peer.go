@@ -24,9 +24,8 @@ func (b *Bottle) peers() func(context.Context, probes.PeerSpec) (*probes.Peer, e
 
 // peer boots a guest from what this one boots from, with a policy of its own and one port published. There is one at a time.
 func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer, err error) {
-	v := b.engine.version
-	if backend, err := publishBackend(v); err != nil || backend != b.plan.Backend {
-		return &probes.Peer{Unpublished: fmt.Sprintf("smolvm %s publishes no port of a guest with a policy, so that nothing of another guest's could be seen to be up", v)}, nil
+	if why := b.unpublished(); why != "" && spec.Publish != 0 {
+		return &probes.Peer{Unpublished: why}, nil
 	}
 	b.beside.Lock()
 	client, name := b.engine.client, peerMachine(b.plan.Machine)
@@ -45,10 +44,10 @@ func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer
 		return nil, err
 	}
 	begin := time.Now()
-	o := b.createOptions()
-	o.Network = smolvm.Network{Enabled: true, AllowCIDRs: []netip.Prefix{netip.PrefixFrom(spec.Allow, spec.Allow.BitLen())}}
-	o.Ports = []smolvm.Port{{Host: spec.Publish, Guest: spec.Publish}}
-	if err := client.Create(ctx, name, o); err != nil {
+	if err := client.Create(ctx, name, b.peerOptions(spec)); err != nil {
+		if errors.Is(err, smolvm.ErrPolicy) || errors.Is(err, smolvm.ErrUnsupported) {
+			err = fmt.Errorf("%w: %w", probes.ErrRefused, err)
+		}
 		return nil, err
 	}
 	if err := client.Start(ctx, name); err != nil {
@@ -64,8 +63,30 @@ func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer
 	return &probes.Peer{
 		Name: "the peer " + name, Denials: b.denialsOf(name), Close: end,
 		Run:       func(ctx context.Context, request []byte) ([]byte, error) { return b.runAgentIn(ctx, name, request) },
-		Published: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), spec.Publish),
+		Published: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), spec.Publish), // 0 is nowhere, and nobody asks
 	}, nil
+}
+
+// unpublished is why this release publishes no port of a guest with a policy, "" if it does.
+func (b *Bottle) unpublished() string {
+	if backend, err := publishBackend(b.engine.version); err != nil || backend != b.plan.Backend {
+		return fmt.Sprintf("smolvm %s publishes no port of a guest with a policy, so that nothing of another guest's could be seen to be up", b.engine.version)
+	}
+	return ""
+}
+
+// peerOptions are the guest's but for the policy, and for what smolvm's API does not take where that has to make the machine.
+func (b *Bottle) peerOptions(spec probes.PeerSpec) smolvm.CreateOptions {
+	o := b.createOptions()
+	if !spec.Allow.IsValid() {
+		o.Network, o.Labels = smolvm.Network{DenyAll: true}, nil
+		return o
+	}
+	o.Network = smolvm.Network{Enabled: true, AllowCIDRs: []netip.Prefix{netip.PrefixFrom(spec.Allow, spec.Allow.BitLen())}}
+	if spec.Publish != 0 {
+		o.Ports = []smolvm.Port{{Host: spec.Publish, Guest: spec.Publish}}
+	}
+	return o
 }
 
 // notePeer has whoever ends this bottle end its peer as well, be it Sweep.

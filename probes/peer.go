@@ -17,9 +17,10 @@ import (
 
 // A PeerSpec is what another sandbox beside this one is to be.
 type PeerSpec struct {
-	// Allow is the only address that it may reach.
+	// Allow is the only address that it may reach. The zero Addr is an allowlist that is there and empty, so that it may reach nothing;
+	// where that is refused, the error is ErrRefused.
 	Allow netip.Addr
-	// Publish is a port of its own that the host's loopback is to take connections at, under the same number.
+	// Publish is a port of its own that the host's loopback is to take connections at, under the same number; 0 is none.
 	Publish uint16
 }
 

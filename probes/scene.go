@@ -20,6 +20,7 @@ var acts = []struct {
 }{
 	{actSidecar, playSidecar},
 	{actSibling, playSibling},
+	{actEmpty, playEmpty},
 	{actBeside, playBeside},
 	{actHalt, playHalt},
 	{actRestart, playRestart},

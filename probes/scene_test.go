@@ -3,6 +3,7 @@ package probes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"bottle.internal/probes/agent"
@@ -127,6 +128,45 @@ func TestSibling(t *testing.T) {
 			}
 			if ended != (c.err == nil) {
 				t.Errorf("taken away: %t", ended)
+			}
+		})
+	}
+}
+
+func TestEmptyAllowlist(t *testing.T) {
+	for name, c := range map[string]struct {
+		inside guest
+		err    error
+		edit   func(*Site)
+		want   Verdict
+	}{
+		"nothing gets out":         {deny, nil, func(*Site) {}, Contained},
+		"everything does":          {open, nil, func(*Site) {}, Leak},
+		"the launch is refused":    {deny, fmt.Errorf("%w: no list", ErrRefused), func(*Site) {}, NotApplicable},
+		"the launch fails":         {deny, errors.New("no room"), func(*Site) {}, Error},
+		"nothing reaches anything": {deny, nil, func(s *Site) { s.Run = guest(deny).run(nil) }, Inconclusive},
+		"nobody can be put beside": {deny, nil, func(s *Site) { s.Peer = nil }, NotApplicable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := site(t, TSI)
+			closed := false
+			s.Peer = func(_ context.Context, spec PeerSpec) (*Peer, error) {
+				if spec != (PeerSpec{}) {
+					t.Errorf("asked for %+v", spec)
+				}
+				return &Peer{Name: "the peer", Run: c.inside.run(nil), Close: func(context.Context) error { closed = true; return nil }}, c.err
+			}
+			c.edit(&s)
+			rep, err := Run(t.Context(), s, quick, emptyAllowlist, loopbackID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := finding(t, rep, emptyAllowlist)
+			if f.Verdict != c.want || f.Reason == "" {
+				t.Errorf("want %s: %s", c.want, f)
+			}
+			if closed != (c.err == nil && s.Peer != nil) {
+				t.Errorf("the peer is gone: %t", closed)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ var (
 		Network: Network{
 			Enabled: true, Backend: VirtioNet,
 			AllowCIDRs: []netip.Prefix{netip.MustParsePrefix("10.77.0.2/32"), netip.MustParsePrefix("fd00::/64")},
-			AllowHosts: []string{"api.example.com", "db"}, LoopbackOnly: true,
+			AllowHosts: []string{"api.example.com", "db"}, LoopbackOnly: true, DenyAll: true, // of which no argument speaks: the API is told
 		},
 		Ports: []Port{{8080, 80}, {8443, 443}}, Volumes: []Volume{{"/host/a b", "/guest/a", true}, {"/b", "/b", false}}, Init: []string{"apk add jq", "true"},
 		Env: []string{"A=1", "B=two words", "EMPTY="}, Workdir: "/work dir", Labels: map[string]string{"b": "2", "a": "1=1"},

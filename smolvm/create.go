@@ -99,6 +99,8 @@ func (o CreateOptions) check(name string) error {
 // checkRelease refuses what release v would drop without a word, or fail on when it is too late.
 func (o CreateOptions) checkRelease(v Version) error {
 	switch {
+	case o.Network.DenyAll && (o.Image != "" || len(o.Init) > 0 || len(o.Labels) > 0 || o.Workdir != ""):
+		return fmt.Errorf("%w: a machine that may reach nothing is made by smolvm's API, which takes no image, init command, label or working directory", ErrUnsupported)
 	case o.needsAPI(v) && len(o.Init) > 0:
 		return fmt.Errorf("%w: init commands of a machine from a pack with a policy: %s takes them, this is %s", ErrUnsupported, features[fromKeepsPolicy].since, v)
 	case o.From != "" && o.Workdir != "" && !v.has(fromKeepsPolicy):

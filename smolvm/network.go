@@ -36,6 +36,10 @@ type Network struct {
 	// AllowHosts are names, without a port, that are let through at the addresses they resolve to: at Create, where a name that does not
 	// is an error, and again at Start, where it is not. On virtio-net other names do not resolve then. It is a policy like AllowCIDRs.
 	AllowHosts []string
+	// DenyAll is the policy that lets nothing through: an allowlist that is there and empty. smolvm's command line cannot say that, its API
+	// can, so Create goes by that, which takes neither an image but a pack nor labels and init commands. Not together with what lets
+	// something through.
+	DenyAll bool
 	// LoopbackOnly lets 127.0.0.0/8 and ::1 through, and what the two above name. It is a policy by itself.
 	LoopbackOnly bool
 	// Backend forces a backend. A policy needs none named, and in most releases suffers only one.
@@ -44,6 +48,11 @@ type Network struct {
 
 // restricted reports whether there is a policy.
 func (n Network) restricted() bool {
+	return n.opened() || n.DenyAll
+}
+
+// opened reports whether a policy lets something through.
+func (n Network) opened() bool {
 	return len(n.AllowCIDRs) > 0 || len(n.AllowHosts) > 0 || n.LoopbackOnly
 }
 
@@ -60,6 +69,12 @@ func (n Network) check() error {
 	}
 	if n.Backend != "" && !n.on() {
 		return fmt.Errorf("%w: network backend %q without a network", ErrInvalid, n.Backend)
+	}
+	switch {
+	case n.DenyAll && n.opened():
+		return fmt.Errorf("%w: a policy that denies all, and lets %s through", ErrInvalid, Network{AllowCIDRs: n.AllowCIDRs, AllowHosts: n.AllowHosts, LoopbackOnly: n.LoopbackOnly})
+	case n.AllowCIDRs != nil && !n.restricted():
+		return fmt.Errorf("%w: an allowlist without an entry would be no policy on smolvm's command line, and open everything: name one, or say DenyAll", ErrInvalid)
 	}
 	for _, p := range n.AllowCIDRs {
 		switch {

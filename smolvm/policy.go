@@ -169,13 +169,15 @@ func (p Policy) String() string {
 	return s
 }
 
-// String is "no network", "any destination", or "only" and what is allowed.
+// String is "no network", "any destination", "no destination", or "only" and what is allowed.
 func (n Network) String() string {
 	switch {
 	case !n.on():
 		return "no network"
 	case !n.restricted():
 		return "any destination"
+	case n.DenyAll:
+		return "no destination"
 	}
 	var allowed []string
 	for _, p := range n.AllowCIDRs {

@@ -17,14 +17,14 @@ const (
 	undoLimit = 2 * time.Minute
 )
 
-// needsAPI reports whether the command line of v would drop the policy without a word.
+// needsAPI reports whether the command line of v would drop the policy without a word, or has no word for it.
 func (o CreateOptions) needsAPI(v Version) bool {
-	return o.From != "" && o.Network.restricted() && !v.has(fromKeepsPolicy)
+	return o.Network.DenyAll || o.From != "" && o.Network.restricted() && !v.has(fromKeepsPolicy)
 }
 
-// createByAPI makes a machine from a pack with a policy where the command line drops it. The server lives for this call only.
+// createByAPI makes a machine with a policy that the command line drops, or cannot say. The server lives for this call only.
 func (c *Client) createByAPI(ctx context.Context, v Version, name string, o CreateOptions) (how Knowledge, err error) {
-	if info, err := os.Stat(o.From); err != nil || !info.Mode().IsRegular() {
+	if info, err := os.Stat(o.From); o.From != "" && (err != nil || !info.Mode().IsRegular()) {
 		return Unknown, errors.Join(fmt.Errorf("creating %q: %w: there is no pack at %q", name, ErrInvalid, o.From), err)
 	}
 	ctx, release := context.WithTimeoutCause(ctx, createLimit, fmt.Errorf("%w: it took more than %s", context.DeadlineExceeded, createLimit))
@@ -49,7 +49,7 @@ func (c *Client) createByAPI(ctx context.Context, v Version, name string, o Crea
 	if ctx.Err() != nil {
 		return Unknown, fmt.Errorf("creating %q: %w: %w", name, over(ctx), err)
 	}
-	return Unknown, fmt.Errorf("creating %q: %w: smolvm %s drops it on its command line, and by its API: %w", name, ErrPolicy, v, err)
+	return Unknown, fmt.Errorf("creating %q: %w: smolvm %s does not take it on its command line, and by its API: %w", name, ErrPolicy, v, err)
 }
 
 // undoCreate removes what a create that failed may have made.

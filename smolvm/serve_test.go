@@ -197,3 +197,36 @@ func TestRecordHolds(t *testing.T) {
 		}
 	}
 }
+
+// A policy that lets nothing through is the API's: the list is in the request, and empty.
+func TestCreateThatDeniesAll(t *testing.T) {
+	c, fake := servedBy(t, "1.9.3", record(`{"name":"m","network":true,"allowedCidrs":[]}`))
+	if err := c.Create(t.Context(), "m", CreateOptions{Network: Network{DenyAll: true}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []smolvmtest.Request{
+		{Method: "POST", Path: machinesPath, Body: `{"name":"m","network":true,"allowedCidrs":[]}`},
+		{Method: "GET", Path: machinesPath + "/m"},
+	}
+	if diff := cmp.Diff(want, fake.Requests()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if p, err := c.EffectivePolicy(t.Context(), "m"); err != nil || p.How != KnownAPI || p.Backend != VirtioNet || p.Network.String() != "no destination" {
+		t.Errorf("%s, %v", p, err)
+	}
+}
+
+// An allowlist that somebody computed and that came out empty must not open everything.
+func TestCreateRefusesAnEmptyAllowlist(t *testing.T) {
+	for name, o := range map[string]CreateOptions{
+		"empty":                 {Network: Network{Enabled: true, AllowCIDRs: []netip.Prefix{}}},
+		"nothing and something": {Network: Network{DenyAll: true, AllowCIDRs: policy.AllowCIDRs}},
+		"an image":              {Image: "alpine", Network: Network{DenyAll: true}},
+	} {
+		fake := smolvmtest.New(t, smolvmtest.Version("1.9.3"))
+		err := (&Client{Path: fake.Path}).Create(t.Context(), "m", o)
+		if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

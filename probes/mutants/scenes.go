@@ -45,6 +45,13 @@ var sceneMutants = []Mutant{
 		Kills:     []Kill{leaks("priv.sidecar")},
 	},
 	{
+		Name: "empty-allowlist-open", Kind: SimulatorFault, On: on(tsi, virtio), Scenes: true,
+		Breaks:    "An allowlist without an entry is taken for no allowlist.",
+		Reference: "tidebreak#888; prior-art §2.1 (allowed_cidrs=[] and the planner)",
+		Edit:      Edit{Faults: []string{"empty-allowlist-open"}},
+		Kills:     []Kill{leaks("policy.empty-allowlist")},
+	},
+	{
 		Name: "fails-open", Kind: SimulatorFault, On: on(virtio, virtioAlias), Scenes: true,
 		Breaks:    "While the sidecar answers nothing, the policy is not in force.",
 		Reference: "srt and codex (managed proxies that fail closed); prior-art proxy.fail-closed",

@@ -102,6 +102,13 @@ func (f faults) breakRestart(c *vnet.Config, again bool) {
 	}
 }
 
+// breakEmpty takes a policy that lets nothing through for no policy.
+func (f faults) breakEmpty(c *vnet.Config, r record) {
+	if f.has(faultEmptyOpen) && r.Policy && len(r.Allow) == 0 && len(r.Hosts) == 0 {
+		c.Restrict, c.Allow = false, nil
+	}
+}
+
 // shared is what faultPoliciesShared adds to a policy: all that others have.
 func (s *session) shared(r record) ([]string, error) {
 	if !s.faults.has(faultPoliciesShared) || !r.Policy {
