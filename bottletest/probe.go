@@ -108,6 +108,7 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Declared:     b.declared(),
 		Restart:      b.restarter(),
 		Peer:         b.peers(),
+		Record:       b.recorded,
 		Sidecar:      b.confinement(),
 		Sibling:      b.siblings(),
 		Withheld:     b.withheld(),

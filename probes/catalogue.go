@@ -69,7 +69,7 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes,
 		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
-		emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes,
+		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes,
 		boundaryProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all

@@ -18,6 +18,7 @@ var acts = []struct {
 	name string
 	act  act
 }{
+	{actPolicy, playPolicy},
 	{actSidecar, playSidecar},
 	{actSibling, playSibling},
 	{actEmpty, playEmpty},

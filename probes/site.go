@@ -64,6 +64,8 @@ type Site struct {
 	Restart func(ctx context.Context) error
 	// Peer puts another sandbox of the same engine beside this one. nil means that it cannot be done, or must not.
 	Peer func(ctx context.Context, spec PeerSpec) (*Peer, error)
+	// Record reads the engine's own record of the sandbox's policy; nil means that it keeps none.
+	Record func(ctx context.Context) (PolicyRecord, error)
 	// Sidecar tells what keeps the sidecar in, each entry by a witness of its own. nil means that nobody can tell.
 	Sidecar func(ctx context.Context) ([]Confinement, error)
 	// Sibling puts a canary beside the sidecar, on its network, at an address that is not allowed; end takes it away. nil means that the

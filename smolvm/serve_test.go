@@ -230,3 +230,25 @@ func TestCreateRefusesAnEmptyAllowlist(t *testing.T) {
 		}
 	}
 }
+
+// What the record tells of a policy, and what it does not tell.
+func TestRecorded(t *testing.T) {
+	for name, c := range map[string]struct {
+		body string
+		want Recorded
+		err  bool
+	}{
+		"told":      {`{"name":"m","network":true,"networkBackend":"virtio-net","allowedCidrs":["10.77.0.2","10.0.0.0/8"]}`, Recorded{true, VirtioNet, []netip.Prefix{netip.MustParsePrefix("10.77.0.2/32"), netip.MustParsePrefix("10.0.0.0/8")}, true}, false},
+		"empty":     {`{"name":"m","network":true,"allowedCidrs":[]}`, Recorded{Network: true, Told: true}, false},
+		"not told":  {`{"name":"m","network":true}`, Recorded{Network: true}, false},
+		"no prefix": {`{"name":"m","network":true,"allowedCidrs":["somewhere"]}`, Recorded{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, _ := servedBy(t, "1.9.3", record(c.body))
+			got, err := client.Recorded(t.Context(), "m")
+			if diff := cmp.Diff(c.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" || (err != nil) != c.err {
+				t.Errorf("%v\n%s", err, diff)
+			}
+		})
+	}
+}

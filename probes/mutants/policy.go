@@ -12,11 +12,11 @@ var policyMutants = []Mutant{
 		Kills:     []Kill{leaks("net.tcp.loopback.v4", "net.tcp.canary.v4", "net.tcp.testnet.v4")},
 	},
 	{
-		Name: "allowlist-open", Kind: Fixture, On: on(virtio),
+		Name: "allowlist-open", Kind: Fixture, On: on(virtio), Scenes: true,
 		Breaks:    "0.0.0.0/0 stands beside the bundle's address, which the guest's gateway, the host's loopback, is a part of.",
 		Reference: "tsi-and-virtio-net §8 (a CIDR covering 100.64/10 or 0.0.0.0/0 re-opens host loopback); smolvm#784",
 		Edit:      Edit{Args: []Arg{{Flag: "--allow-cidr", Value: "0.0.0.0/0"}}},
-		Kills:     []Kill{leaks("net.tcp.gateway-host.v4", "net.tcp.loopback.v4", "net.tcp.public.v4", "net.tcp.canary.v4")},
+		Kills:     []Kill{leaks("net.tcp.gateway-host.v4", "net.tcp.loopback.v4", "net.tcp.public.v4", "net.tcp.canary.v4", "policy.effective-vs-declared")},
 	},
 	{
 		Name: "allowlist-slash-30", Kind: Fixture, On: on(virtio),

@@ -52,6 +52,13 @@ var sceneMutants = []Mutant{
 		Kills:     []Kill{leaks("policy.empty-allowlist")},
 	},
 	{
+		Name: "other-backend", Kind: SimulatorFault, On: on(virtio), Scenes: true,
+		Breaks:    "The policy is carried by tsi, on a release that says it is virtio-net's.",
+		Reference: "smolvm v1.9.3 network/launch.rs (a non-allowed IP stayed reachable on tsi); prior-art policy.backend",
+		Edit:      Edit{Faults: []string{"other-backend"}},
+		Kills:     []Kill{leaks("policy.backend")},
+	},
+	{
 		Name: "fails-open", Kind: SimulatorFault, On: on(virtio, virtioAlias), Scenes: true,
 		Breaks:    "While the sidecar answers nothing, the policy is not in force.",
 		Reference: "srt and codex (managed proxies that fail closed); prior-art proxy.fail-closed",

@@ -39,6 +39,7 @@ const (
 	faultLoopbackShared       fault = "loopback-shared"        // a guest's loopback is the host's, and so every other guest's (tsi)
 	faultPoliciesShared       fault = "policies-shared"        // a machine may reach what any other machine of its user may
 	faultEmptyOpen            fault = "empty-allowlist-open"   // an allowlist without an entry is none
+	faultOtherBackend         fault = "other-backend"          // a policy is carried by tsi, whatever the release says
 	faultFailOpen             fault = "fail-open"              // while what is allowed answers nothing, the policy is not in force (virtio-net)
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
@@ -54,7 +55,7 @@ var allFaults = []fault{
 	faultHostMount, faultEnvironment, faultHostname,
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
-	faultLoopbackShared, faultPoliciesShared, faultEmptyOpen, faultFailOpen, faultPolicyLost, faultPolicyLate,
+	faultLoopbackShared, faultPoliciesShared, faultEmptyOpen, faultOtherBackend, faultFailOpen, faultPolicyLost, faultPolicyLate,
 	faultPrefixWide, faultMaskHoles,
 }
 

@@ -84,6 +84,9 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	f.openPrefixes(c)
 	c.AuditOnly = f.has(faultAuditOnly)
 	c.FailOpen = f.has(faultFailOpen)
+	if f.has(faultOtherBackend) && c.Restrict {
+		c.Backend = vnet.TSI
+	}
 	c.OpenUDP = f.has(faultUDPUnfiltered)
 	c.OpenIPv6 = f.has(faultIPv6Unfiltered)
 	c.OpenResolver = f.has(faultResolverOpen)
