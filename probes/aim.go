@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,6 +97,16 @@ func (a aim) once() bool {
 // disrupts reports whether the attempt changes the guest's network, or fills a table, while it runs: it is made alone.
 func (a aim) disrupts() bool {
 	return a.method == agent.Route || a.method == agent.Source || a.method == agent.Exhaust
+}
+
+// alone reports whether the attempt lacks the second address that its method has, which is the allowed destination.
+func (a aim) alone() bool {
+	return slices.Contains([]agent.Method{agent.SameSocket, agent.Batched, agent.Unspec, agent.Race, agent.Exhaust, agent.Route}, a.method) && !a.also.IsValid()
+}
+
+// disturbs reports whether the attempt changes more of a network than a guest's own flows, or sends to more than its address.
+func (a aim) disturbs() bool {
+	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.Link, agent.Multicast, agent.Broadcast}, a.method)
 }
 
 // time is the budget of one attempt.

@@ -42,9 +42,18 @@ var ownPoints = []string{
 // strayMounts are the mounts in a mountinfo that are neither any guest's nor declared.
 func (s Site) strayMounts(reply []byte) string {
 	var stray []string
+	var all []mountLine
+	own := make(map[string]bool) // devices of the guest's own memory
 	for _, line := range lines(reply) {
-		m, ok := parseMount(line)
-		if ok && s.strays(m) && !slices.Contains(stray, m.String()) {
+		if m, ok := parseMount(line); ok {
+			all = append(all, m)
+			own[m.device] = own[m.device] || m.kind == "tmpfs" && m.root == "/" && matches(m.point, ownPoints...)
+		}
+	}
+	for _, m := range all {
+		// Engines mask files of /proc by a piece of the guest's own /dev.
+		masked := own[m.device] && strings.HasPrefix(m.point, "/proc/")
+		if s.strays(m) && !masked && !slices.Contains(stray, m.String()) {
 			stray = append(stray, m.String())
 		}
 	}

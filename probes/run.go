@@ -93,7 +93,14 @@ func (r *rig) find(p Probe) ([]aim, absence) {
 	if p.Backends != nil && !slices.Contains(p.Backends, r.site.Backend) {
 		return nil, absence{why: fmt.Sprintf("it means something on %q only, and the backend is %q", p.Backends, r.site.Backend)}
 	}
-	return p.aims(r)
+	aims, none := p.aims(r)
+	if slices.ContainsFunc(aims, aim.alone) {
+		return nil, absence{why: "it goes by way of the allowed destination, and there is none"}
+	}
+	if r.site.Borrowed != "" && slices.ContainsFunc(aims, aim.disturbs) {
+		return nil, absence{why: "it would change the network of others, or reach them: the sandbox uses " + r.site.Borrowed}
+	}
+	return aims, none
 }
 
 func (r *rig) run(ctx context.Context, items []item) (Report, error) {

@@ -40,6 +40,9 @@ type Site struct {
 	// none: it takes the place of control C2, for then there is no path that could be broken. It is asked after the batch; an error says
 	// why nobody sees it. nil means that the sandbox is not said to be without a network.
 	NoNetwork func(ctx context.Context) (string, error)
+	// Borrowed says whose network the sandbox uses if that is not its own, or not known to be: what changes routes or addresses, and what is
+	// sent to everybody or past the kernel's routes, would reach others, and is not applicable then. "" is a network of its own.
+	Borrowed string
 	// HostLoopback is how this sandbox could spell the host's loopback; nil means 127.0.0.1 and ::1.
 	HostLoopback []netip.Addr
 	// Closed are listeners that share an allowed address and must stay out of reach all the same.

@@ -31,6 +31,7 @@ func newDial(s *settings) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&machine, "machine", "", "name of the machine (see: smolvm machine ls)")
 	_ = cmd.MarkFlagRequired("machine")
+	cmd.Annotations = map[string]string{reporting: "true"}
 	return cmd
 }
 

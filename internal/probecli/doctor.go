@@ -128,7 +128,7 @@ func (s *settings) doctor(all []examination) error {
 			missing = append(missing, fmt.Errorf("no %s", e.Subject))
 		}
 	}
-	if s.output == "json" {
+	if s.json() {
 		enc := json.NewEncoder(s.stdout)
 		enc.SetIndent("", "  ")
 		if err := enc.Encode(all); err != nil {

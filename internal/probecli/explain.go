@@ -19,7 +19,7 @@ func newExplain(s *settings) *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			if s.output == "json" {
+			if s.json() {
 				return json.NewEncoder(s.stdout).Encode(found)
 			}
 			for i, p := range found {

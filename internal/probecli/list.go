@@ -20,7 +20,7 @@ func newList(s *settings) *cobra.Command {
 }
 
 func (s *settings) list(all []probes.Probe) error {
-	if s.output == "json" {
+	if s.json() {
 		enc := json.NewEncoder(s.stdout)
 		enc.SetIndent("", "  ")
 		return enc.Encode(all)

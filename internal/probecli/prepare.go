@@ -24,7 +24,7 @@ func newPrepare(s *settings) *cobra.Command {
 				return usage(fmt.Errorf("no image is named; see: %s --help", cmd.CommandPath()))
 			}
 			if asJSON {
-				s.output = "json"
+				s.outputs = []string{"json"}
 			}
 			return s.prepare(cmd.Context(), args[0], offline)
 		},
@@ -48,7 +48,7 @@ func (s *settings) prepare(ctx context.Context, image string, offline bool) (err
 			s.progress("%s", note)
 		}
 	}
-	if s.output == "json" {
+	if s.json() {
 		enc := json.NewEncoder(s.stdout)
 		enc.SetIndent("", "  ")
 		return enc.Encode(p)

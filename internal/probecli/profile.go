@@ -14,6 +14,7 @@ import (
 type judgement struct {
 	profile string // a builtin's name, a path, "auto" for the engine's own, or "" for none
 	waivers string // the path of a profile whose waivers are taken besides
+	strict  bool   // demand what profile strict demands
 }
 
 // auto is the profile of the release that was probed.
@@ -30,6 +31,9 @@ func (j judgement) check() error {
 // of is the profile for an engine's version.
 func (j judgement) of(version string) (profiles.Profile, error) {
 	p, err := j.base(version)
+	if err == nil && j.strict {
+		err = demandStrict(&p)
+	}
 	if err != nil || j.waivers == "" {
 		return p, err
 	}
@@ -40,6 +44,17 @@ func (j judgement) of(version string) (profiles.Profile, error) {
 	p.Name += " and " + more.Name
 	p.Waivers = slices.Concat(p.Waivers, more.Waivers)
 	return p, nil
+}
+
+// demandStrict has p demand what profile strict does.
+func demandStrict(p *profiles.Profile) error {
+	strict, err := profiles.Builtin("strict")
+	if err != nil {
+		return err
+	}
+	p.Require, p.MaxInconclusivePercent = strict.Require, strict.MaxInconclusivePercent
+	p.Name += ", strictly"
+	return nil
 }
 
 func (j judgement) base(version string) (profiles.Profile, error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +80,7 @@ type settings struct {
 	version  string
 	topology string
 	runtime  string
-	output   string
+	outputs  []string
 	verbose  bool
 
 	stdout, stderr io.Writer
@@ -108,15 +107,20 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&s.version, "sim-version", "", "smolvm release that the simulator imitates (default $SMOLVM_SIM_VERSION, else the newest)")
 	flags.StringVar(&s.topology, "topology", "", `how the guest reaches the bundle: "bridge" or "alias" (default $BOTTLE_TOPOLOGY, else bridge where this host reaches a container)`)
 	flags.StringVar(&s.runtime, "bundle-runtime", "", `what runs the bundle: "container" or "machine" (default $BOTTLE_BUNDLE_RUNTIME, else a container where an engine answers)`)
-	flags.StringVarP(&s.output, "output", "o", "table", "table or json")
+	flags.StringSliceVarP(&s.outputs, "output", "o", []string{"table"}, "table or json; of a report also junit, sarif, tap or html, or a file whose name ends in .json, .xml, .sarif, .tap, .html or .txt; may be given more than once")
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
-	root.AddCommand(newRun(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newDoctor(s), newSweep(s))
-	for _, c := range root.Commands() {
-		c.Args = usageArgs(c.Args)
-	}
-	root.Args = usageArgs(root.Args)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkOutput(cmd) }
+	root.AddCommand(newRun(s), newCheck(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newReport(s), newDiff(s), newDoctor(s), newSweep(s))
+	checkArgs(root)
 	return root
+}
+
+// checkArgs makes a wrong number of arguments a usage error, of every command.
+func checkArgs(cmd *cobra.Command) {
+	cmd.Args = usageArgs(cmd.Args)
+	for _, c := range cmd.Commands() {
+		checkArgs(c)
+	}
 }
 
 // usageArgs makes a wrong number of arguments, or an unknown command, a usage error.
@@ -129,9 +133,13 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-func (s *settings) check() error {
-	if !slices.Contains([]string{"table", "json"}, s.output) {
-		return usage(fmt.Errorf("--output %q: want table or json", s.output))
+// checkOutput refuses an --output that cmd does not write before anything is done.
+func (s *settings) checkOutput(cmd *cobra.Command) error {
+	if cmd.Annotations[reporting] == "" {
+		return s.plainOutput()
+	}
+	if _, err := s.sinks(); err != nil {
+		return usage(err)
 	}
 	return nil
 }

@@ -145,24 +145,25 @@ func (g *guestbook) receiveDatagrams(s *stream) {
 
 // greet dials the listener until it has answered.
 func (g *guestbook) greet(a Attempt, deadline time.Time) {
-	own := Attempt{Network: TCP4, Addr: dialable(a.Addr), Nonce: a.Nonce}
-	if own.Addr.Addr().Is6() {
-		own.Network = TCP6
-	}
-	for !g.greeted() && time.Now().Before(deadline) {
-		own.BudgetMS = int(time.Until(deadline).Milliseconds()) + 1
+	for try := 0; !g.greeted() && time.Now().Before(deadline); try++ {
+		at := dialable(a.Addr)
+		own := Attempt{Network: TCP4, Addr: at[try%len(at)], Nonce: a.Nonce, BudgetMS: int(time.Until(deadline).Milliseconds()) + 1}
+		if own.Addr.Addr().Is6() {
+			own.Network = TCP6
+		}
 		dial(own, time.Now())
 		time.Sleep(selfPause)
 	}
 }
 
-// dialable is where a listener on all addresses is dialled.
-func dialable(at netip.AddrPort) netip.AddrPort {
+// dialable is where a listener is dialled. One on all addresses of IPv6 takes IPv4 too, and there may be no other.
+func dialable(at netip.AddrPort) []netip.AddrPort {
+	four := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 	switch {
 	case !at.Addr().IsUnspecified():
-		return at
+		return []netip.AddrPort{at}
 	case at.Addr().Is6():
-		return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Loopback(), at.Port()), four}
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+	return []netip.AddrPort{four}
 }

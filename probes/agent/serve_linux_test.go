@@ -59,11 +59,11 @@ func TestServe(t *testing.T) {
 			done := served(t, a)
 			stream, datagram := echo.NewNonce(), echo.NewNonce()
 			for network, n := range map[string]echo.Nonce{"tcp": stream, "udp": datagram} {
-				if got := knocked(t, network, dialable(addr), n); got != "BOTTLE "+string(n)+"\n" {
+				if got := knocked(t, network, dialable(addr)[0], n); got != "BOTTLE "+string(n)+"\n" {
 					t.Errorf("%s: answered %q", network, got)
 				}
 			}
-			if got := knocked(t, "tcp", dialable(addr), "no nonce"); got != "" {
+			if got := knocked(t, "tcp", dialable(addr)[0], "no nonce"); got != "" {
 				t.Errorf("no nonce was answered with %q", got)
 			}
 			r := <-done

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,6 +55,19 @@ func boundNames(table string) []string {
 	return all
 }
 
+// kindOf is what is at path. Where something is mounted on a file, a directory's list has the kind of the file beneath: an engine that binds
+// its socket into a container makes an empty file for it first.
+func kindOf(path string, e fs.DirEntry) fs.FileMode {
+	if !e.Type().IsRegular() {
+		return e.Type()
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return e.Type()
+	}
+	return info.Mode().Type()
+}
+
 // walk visits what is below the places, the nearest first, and follows no link. What may not be read has nothing to see.
 func (v *sight) walk(places []place, visit func(path string, kind fs.FileMode)) {
 	queue := slices.Clone(places)
@@ -62,7 +76,7 @@ func (v *sight) walk(places []place, visit func(path string, kind fs.FileMode)) 
 		all, _, _ := entries(here.dir)
 		for _, e := range all {
 			path := filepath.Join(here.dir, e.Name())
-			visit(path, e.Type())
+			visit(path, kindOf(path, e))
 			if e.IsDir() && here.depth > 0 && len(queue) < mostDirs {
 				queue = append(queue, place{path, here.depth - 1})
 			}

@@ -1,0 +1,124 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/probes"
+	"bottle.internal/probes/agent"
+)
+
+// tryLimit bounds one try to get the agent in.
+const tryLimit = 30 * time.Second
+
+// directories are where a sandbox may let its guest write and run something, the likeliest first.
+var directories = []string{"/dev/shm", "/tmp", "/var/tmp", "/run", "/root", ".", "/"}
+
+// A way is one to run the agent in a sandbox, whatever it takes.
+type way struct {
+	name string
+	run  probes.RunFunc
+}
+
+// settle tries ways in their order and returns the first by which the agent answers. The error names what became of each.
+func settle(ctx context.Context, ways []way, logf func(string, ...any)) (way, error) {
+	var tried []error
+	for _, w := range ways {
+		err := w.answers(ctx)
+		if err == nil {
+			logf("the agent runs %s", w.name)
+			return w, nil
+		}
+		logf("the agent does not run %s: %v", w.name, err)
+		tried = append(tried, fmt.Errorf("%s: %w", w.name, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return way{}, fmt.Errorf("%w:\n%w", ErrUnreachable, errors.Join(tried...))
+}
+
+// answers has the agent look at something that every Linux has.
+func (w way) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tryLimit)
+	defer cancel()
+	req := agent.Request{Schema: agent.Schema, Run: echo.NewNonce(), DeadlineMS: 5000, Attempts: []agent.Attempt{
+		{ID: "hello", Network: agent.Look, Method: agent.Read, Path: "/proc/version", Nonce: echo.NewNonce(), BudgetMS: 1000},
+	}}
+	text, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	out, err := w.run(ctx, text)
+	if err != nil {
+		return err
+	}
+	_, err = req.Decode(out)
+	return err
+}
+
+// byPath runs the agent where it lies on the host, under the same path: many a sandbox has the host's files.
+func byPath(run runner, path string) way {
+	return way{"by its path on this host", func(ctx context.Context, request []byte) ([]byte, error) {
+		return answer(run(ctx, command{argv: []string{path}, stdin: request}))
+	}}
+}
+
+// byStream carries the agent in through a shell's standard input, into dir.
+func byStream(run runner, binary []byte, dir, name string) way {
+	return way{"through a shell, in " + dir, func(ctx context.Context, request []byte) ([]byte, error) {
+		res, err := run(ctx, command{argv: []string{"sh", "-c", carryIn, "sh", dir, name}, stdin: agent.Parcel(binary, request)})
+		if err != nil {
+			return nil, err
+		}
+		switch res.code {
+		case exitNoDir:
+			return nil, errors.New("no directory that can be written to")
+		case exitNoSpace:
+			return nil, fmt.Errorf("it cannot be written there: %s", lastLine(res.stderr))
+		case exitNoStdin:
+			return nil, errors.New("nothing of the standard input arrives (docker exec and podman exec want -i)")
+		case exitNoExec:
+			return nil, fmt.Errorf("nothing may be run there: %s", lastLine(res.stderr))
+		}
+		return answer(res, nil)
+	}}
+}
+
+// streams are byStream's ways into each directory.
+func streams(run runner, binary []byte, name string) []way {
+	var all []way
+	for _, dir := range directories {
+		all = append(all, byStream(run, binary, dir, name))
+	}
+	return all
+}
+
+// answer finds the agent's answer in what a command printed, which may have a launcher's remarks around it.
+func answer(res result, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range slices.Backward(bytes.Split(res.stdout, []byte("\n"))) {
+		if at := bytes.Index(line, []byte(`{"schema":`)); at >= 0 {
+			return bytes.TrimRight(line[at:], "\r"), nil
+		}
+	}
+	return nil, fmt.Errorf("exit code %d, and no answer of the agent's in %d bytes: %s", res.code, len(res.stdout), lastLine(append(res.stdout, res.stderr...)))
+}
+
+// lastLine is the end of what was printed, for an error.
+func lastLine(out []byte) string {
+	text := strings.TrimSpace(string(out))
+	if at := strings.LastIndexByte(text, '\n'); at >= 0 {
+		text = text[at+1:]
+	}
+	return fmt.Sprintf("%.300q", text)
+}

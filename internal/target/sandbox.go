@@ -1,0 +1,186 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bottle.internal/internal/echo"
+	"bottle.internal/internal/gobuild"
+	"bottle.internal/probes"
+)
+
+// Options say what is known of a sandbox. The zero Options know nothing.
+type Options struct {
+	// Allowed are addresses of this host that the sandbox may dial. The first that it reaches is the positive control. nil has every address
+	// of this host tried.
+	Allowed []netip.Addr
+	// Logf is told each step and each process that is run; nil tells nobody.
+	Logf func(format string, args ...any)
+}
+
+func (o Options) logf(format string, args ...any) {
+	if o.Logf != nil {
+		o.Logf(format, args...)
+	}
+}
+
+// A Sandbox is one in which the agent runs. It is closed when it is not needed any more.
+type Sandbox struct {
+	site    probes.Site
+	opts    Options
+	way     way
+	witness *witness
+	mark    string // in the name of every file of ours
+	undo    []func(context.Context) error
+}
+
+// newSandbox has what every sandbox needs: a mark, by which this host and a person know what is ours.
+func newSandbox(opts Options, engine, version, topology string) *Sandbox {
+	s := &Sandbox{opts: opts, mark: ".bottle-" + string(echo.NewNonce())[:16]}
+	s.witness = &witness{mark: s.mark, seen: make(map[string]string), bad: make(map[string]string)}
+	s.site = probes.Site{Engine: engine, Version: version, Topology: topology, Declared: probes.Declared{Boundary: probes.Container}}
+	return s
+}
+
+// enter finds a way in. What was made on the way there is undone if there is none.
+func (s *Sandbox) enter(ctx context.Context, ways []way) (err error) {
+	if s.way, err = settle(ctx, ways, s.opts.logf); err != nil {
+		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	s.site.Run = s.run
+	return nil
+}
+
+// run carries one batch in, with the host's kernel looking on.
+func (s *Sandbox) run(ctx context.Context, request []byte) (out []byte, err error) {
+	s.witness.watch(func() { out, err = s.way.run(ctx, request) })
+	return out, err
+}
+
+// Way says how the agent runs in the sandbox.
+func (s *Sandbox) Way() string { return s.way.name }
+
+// Close takes away what is left of the agent in the sandbox and on this host.
+func (s *Sandbox) Close(ctx context.Context) error {
+	var errs []error
+	for len(s.undo) > 0 {
+		last := s.undo[len(s.undo)-1]
+		s.undo = s.undo[:len(s.undo)-1]
+		errs = append(errs, last(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Probe runs the probes whose patterns are given, all if none is. Before that it looks for a control: an address of this host that the sandbox
+// reaches, or, where it reaches none, that this host sees the sandbox without a network.
+func (s *Sandbox) Probe(ctx context.Context, opts probes.Options, patterns ...string) (probes.Report, error) {
+	done, err := s.control(ctx, opts)
+	if err != nil {
+		return probes.Report{}, err
+	}
+	defer done()
+	return probes.Run(ctx, s.site, opts, patterns...)
+}
+
+// Dial makes one ad-hoc probe of target, with the controls of Probe.
+func (s *Sandbox) Dial(ctx context.Context, opts probes.Options, target probes.Target, expect probes.Expect) (probes.Report, error) {
+	done, err := s.control(ctx, opts)
+	if err != nil {
+		return probes.Report{}, err
+	}
+	defer done()
+	return probes.Dial(ctx, s.site, opts, target, expect)
+}
+
+// pathBudget bounds the dials that look for an allowed path.
+const pathBudget = time.Second
+
+// control finds the positive control of a run, and returns what ends it.
+func (s *Sandbox) control(ctx context.Context, opts probes.Options) (done func(), err error) {
+	var canaries []*probes.Canary
+	done = func() {
+		for _, c := range canaries {
+			_ = c.Close()
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	var targets []probes.Target
+	for _, addr := range s.candidates() {
+		c, err := probes.NewCanary("control "+addr.String(), netip.AddrPortFrom(addr, 0), opts.Listen)
+		if err != nil {
+			s.opts.logf("no control at %s: %v", addr, err)
+			continue
+		}
+		canaries, targets = append(canaries, c), append(targets, c.Target())
+	}
+	opts.Budget = pathBudget
+	found, err := probes.FindPath(ctx, s.site, opts, targets)
+	if err != nil {
+		return done, err
+	}
+	s.site.Borrowed = s.witness.network()
+	if len(found) > 0 {
+		s.opts.logf("positive control: %s answers the sandbox", found[0].Addr)
+		s.site.Allowed = found[0]
+		return done, nil
+	}
+	s.opts.logf("the sandbox reaches no address of this host: without a network this host's kernel has to see it so")
+	s.site.Allowed, s.site.NoNetwork = probes.Target{}, s.witness.testify
+	return done, nil
+}
+
+// candidates are where the sandbox may reach this host: what was named, else every address that a sandbox may have been left, the host's
+// loopback last, since to reach that is the worst.
+func (s *Sandbox) candidates() []netip.Addr {
+	if s.opts.Allowed != nil {
+		return s.opts.Allowed
+	}
+	var all []netip.Addr
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		s.opts.logf("this host's addresses: %v", err)
+	}
+	for _, a := range interfaces {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			all = append(all, p.Addr())
+		}
+	}
+	return append(all, netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
+}
+
+// binary is the agent for a Linux of the architecture arch, "" being this host's, and its content.
+func binary(ctx context.Context, arch string) (path string, content []byte, err error) {
+	path, err = gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
+	if err != nil {
+		return "", nil, err
+	}
+	content, err = os.ReadFile(path)
+	return path, content, err
+}
+
+// lend makes the agent known on this host under a path with the sandbox's mark, until Close.
+func (s *Sandbox) lend(content []byte) (string, error) {
+	dir, err := os.MkdirTemp("", "bottle-probe-")
+	if err != nil {
+		return "", err
+	}
+	s.undo = append(s.undo, func(context.Context) error { return os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { // the sandbox's user may be another
+		return "", err
+	}
+	path := filepath.Join(dir, s.mark)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, 0o755)
+}
