@@ -185,8 +185,7 @@ func readMessage(r io.Reader, saw func(form string, n echo.Nonce)) (message, []b
 
 // knock dials address, says hello if there is anything to say before, and has a fresh nonce proved.
 func knock(ctx context.Context, network, address string, hello []byte, s echo.Secret) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, address)
+	conn, err := nearby().DialContext(ctx, network, address)
 	if err != nil {
 		return err
 	}

@@ -105,8 +105,7 @@ func (r *rig) hostPost(addr netip.AddrPort) (*post, error) {
 		return p, err
 	}
 	return &post{Target: Target{Name: "what listens at " + addr.String(), Addr: addr, Alive: func(ctx context.Context) error {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", addr.String())
+		conn, err := nearby().DialContext(ctx, "tcp", addr.String())
 		if err != nil {
 			return err
 		}

@@ -54,3 +54,23 @@ func TestNoNetwork(t *testing.T) {
 		}
 	}
 }
+
+// A sandbox without a network may not even have a loopback that is up. Then the prober is shown to run by what it reads, but only there.
+func TestNoLoopback(t *testing.T) {
+	s := site(t, plain)
+	s.Allowed, s.Closed = Target{}, nil
+	s.Run = guest(deny).run(func(r *agent.Response) { r.Self.Echo, r.Self.EchoError = false, "unreachable ENETUNREACH" })
+	for _, c := range []struct {
+		sees func(context.Context) (string, error)
+		want Verdict
+	}{{func(context.Context) (string, error) { return "the host sees lo alone", nil }, Contained}, {nil, Inconclusive}} {
+		s.NoNetwork = c.sees
+		rep, err := Run(t.Context(), s, quick, loopbackID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := finding(t, rep, loopbackID); f.Verdict != c.want || !strings.Contains(f.String(), "ENETUNREACH") {
+			t.Errorf("%s", f)
+		}
+	}
+}

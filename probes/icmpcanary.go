@@ -147,7 +147,8 @@ func pingType(addr netip.Addr) byte {
 
 // ping sends an echo request with that payload from the address to itself.
 func (c *ICMPCanary) ping(ctx context.Context, payload []byte) error {
-	d := net.Dialer{LocalAddr: &net.IPAddr{IP: c.addr.AsSlice(), Zone: c.addr.Zone()}}
+	d := nearby()
+	d.LocalAddr = &net.IPAddr{IP: c.addr.AsSlice(), Zone: c.addr.Zone()}
 	conn, err := d.DialContext(ctx, icmpNetwork(c.addr), c.addr.String())
 	if err != nil {
 		return err

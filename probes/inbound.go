@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -69,7 +68,8 @@ func (in *intrusion) try(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, visitDial)
 	defer cancel()
 	// From the very address: one that is this host's no longer, another sandbox's that has ended, would lead off this machine.
-	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(in.at.Addr(), 0))}
+	d := nearby()
+	d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(in.at.Addr(), 0))
 	conn, err := d.DialContext(ctx, "tcp", in.at.String())
 	if err != nil {
 		return

@@ -50,7 +50,7 @@ func (c *MetadataCanary) Alive(ctx context.Context) error {
 	if err := c.Canary.Alive(ctx); err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.addr.String())
+	conn, err := nearby().DialContext(ctx, "tcp", c.addr.String())
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func NewUDPCanary(name string, addr netip.AddrPort, listenPacket func(network, a
 		return nil, err
 	}
 	c := &UDPCanary{name: name, addr: bound, conn: newEarshot(conn), dial: func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", bound.String())
+		return nearby().DialContext(ctx, "udp", bound.String())
 	}}
 	c.begin()
 	return c, nil

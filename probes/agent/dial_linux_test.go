@@ -185,6 +185,7 @@ func TestObserveErrno(t *testing.T) {
 		{StageConnect, "ECONNRESET", Reset},
 		{StageConnect, "EINVAL", ProbeError},
 		{StageSocket, "EAFNOSUPPORT", Unsupported},
+		{StageSocket, "ENOTSUP", Unsupported},
 		{StageSocket, "EMFILE", ProbeError},
 		{StageSocket, "EACCES", Denied},
 		{StageSocket, "", ProbeError},

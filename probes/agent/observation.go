@@ -52,6 +52,7 @@ var byErrno = map[string]Observation{
 	"EPROTONOSUPPORT": Unsupported,
 	"ESOCKTNOSUPPORT": Unsupported,
 	"ENOSYS":          Unsupported,
+	"ENOTSUP":         Unsupported, // firejail's seccomp filter answers so for families that it bans
 }
 
 // Observe reads the evidence in r, the result of a: how far it got, the errno, and the reply. It is a pure function, and the
