@@ -58,7 +58,7 @@ func (f *targetFlags) flags(cmd *cobra.Command) {
 }
 
 func (f targetFlags) options(s *settings) (target.Options, error) {
-	o := target.Options{}
+	o := target.Options{Passing: bottletest.Gateways()}
 	if s.verbose {
 		o.Logf = s.logf
 	}

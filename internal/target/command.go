@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func onHost(prefix, env []string, logf func(string, ...any)) runner {
 		cmd.WaitDelay = goodbye
 		ownGroup(cmd)
 		err := cmd.Run()
-		res := result{stdout: out.Bytes(), stderr: errOut.Bytes(), code: cmd.ProcessState.ExitCode()}
+		res := result{stdout: out.kept.Bytes(), stderr: errOut.kept.Bytes(), code: cmd.ProcessState.ExitCode()}
 		var exit *exec.ExitError
 		switch {
 		case out.flooded || errOut.flooded:
@@ -65,20 +66,21 @@ func onHost(prefix, env []string, logf func(string, ...any)) runner {
 	}
 }
 
-// bounded keeps what is written to it up to maxOutput and says once when there is more.
+// bounded keeps what is written to it up to maxOutput and says once when there is more. The buffer is not embedded: io.Copy would read into it
+// past the bound.
 type bounded struct {
-	bytes.Buffer
+	kept    bytes.Buffer
 	over    func()
 	flooded bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.flooded || b.Len()+len(p) > maxOutput {
+	if b.flooded || b.kept.Len()+len(p) > maxOutput {
 		b.flooded = true
 		b.over()
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
 
 // shown is a command line for people, without what would fill a screen.
@@ -88,8 +90,8 @@ func shown(argv []string) string {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		if len(a) > 200 {
-			a = a[:200] + "…"
+		if first, _, more := strings.Cut(a, "\n"); more || len(first) > 200 {
+			a = first[:min(len(first), 200)] + "…"
 		}
 		if a == "" || bytes.ContainsAny([]byte(a), " \t\n'\"\\$`|&;<>(){}*?#!~") {
 			a = quote(a)

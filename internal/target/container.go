@@ -70,7 +70,7 @@ func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, er
 	s.undo = append(s.undo, func(context.Context) error { return c.cli.Close() })
 	s.site.Declared, s.site.Policy = c.declared(), []string{"network mode " + c.mode()}
 	ways := append([]way{c.byCopy(s, content)}, streams(c.run, content, s.mark)...)
-	return s, s.enter(ctx, ways)
+	return s.enter(ctx, ways)
 }
 
 func (c *boxed) topology() string {
@@ -200,7 +200,7 @@ func (c *boxed) runAs(ctx context.Context, user string, cmd command) (result, er
 		return result{}, err
 	}
 	code, err := c.exitCode(ctx, made.ID)
-	return result{stdout: out.Bytes(), stderr: errOut.Bytes(), code: code}, err
+	return result{stdout: out.kept.Bytes(), stderr: errOut.kept.Bytes(), code: code}, err
 }
 
 // exitCode waits for the end of a process: the engine has the end of its streams before its exit code.

@@ -15,6 +15,9 @@ import (
 	"bottle.internal/probes/agent"
 )
 
+// glancePause is how long a witness waits between two looks at this host's processes.
+const glancePause = 10 * time.Millisecond
+
 // tryLimit bounds one try to get the agent in.
 const tryLimit = 30 * time.Second
 
@@ -29,7 +32,7 @@ type way struct {
 
 // settle tries ways in their order and returns the first by which the agent answers. The error names what became of each.
 func settle(ctx context.Context, ways []way, logf func(string, ...any)) (way, error) {
-	var tried []error
+	var tried refusals
 	for _, w := range ways {
 		err := w.answers(ctx)
 		if err == nil {
@@ -37,20 +40,47 @@ func settle(ctx context.Context, ways []way, logf func(string, ...any)) (way, er
 			return w, nil
 		}
 		logf("the agent does not run %s: %v", w.name, err)
-		tried = append(tried, fmt.Errorf("%s: %w", w.name, err))
-		if ctx.Err() != nil {
+		tried.add(w.name, err)
+		if ctx.Err() != nil || errors.Is(err, errHangs) {
 			break
 		}
 	}
-	return way{}, fmt.Errorf("%w:\n%w", ErrUnreachable, errors.Join(tried...))
+	return way{}, fmt.Errorf("%w:\n%w", ErrUnreachable, tried.join())
 }
+
+// refusals are why ways led nowhere. Those that did for the same reason are told together.
+type refusals struct {
+	names [][]string
+	errs  []error
+}
+
+func (r *refusals) add(name string, err error) {
+	for i, known := range r.errs {
+		if known.Error() == err.Error() {
+			r.names[i] = append(r.names[i], name)
+			return
+		}
+	}
+	r.names, r.errs = append(r.names, []string{name}), append(r.errs, err)
+}
+
+func (r *refusals) join() error {
+	var all []error
+	for i, err := range r.errs {
+		all = append(all, fmt.Errorf("%s: %w", strings.Join(r.names[i], "; "), err))
+	}
+	return errors.Join(all...)
+}
+
+// dwell is how long the agent stays at the least when it is tried, so that this host's kernel can be asked about it.
+const dwell = 10 * glancePause
 
 // answers has the agent look at something that every Linux has.
 func (w way) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tryLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, tryLimit, errHangs)
 	defer cancel()
 	req := agent.Request{Schema: agent.Schema, Run: echo.NewNonce(), DeadlineMS: 5000, Attempts: []agent.Attempt{
-		{ID: "hello", Network: agent.Look, Method: agent.Read, Path: "/proc/version", Nonce: echo.NewNonce(), BudgetMS: 1000},
+		{ID: "hello", Network: agent.Look, Method: agent.Read, Path: "/proc/version", Nonce: echo.NewNonce(), BudgetMS: 1000, DelayMS: int(dwell.Milliseconds())},
 	}}
 	text, err := json.Marshal(req)
 	if err != nil {

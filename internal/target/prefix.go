@@ -32,8 +32,10 @@ func Behind(ctx context.Context, prefix []string, opts Options) (*Sandbox, error
 	s.site.Policy = []string{"none that this kit knows of"}
 	planted := probes.NewDecoyText()
 	s.site.Planted = []string{planted}
-	run := onHost(prefix, []string{decoyVariable + "=" + planted}, opts.logf)
-	run = s.shell(ctx, run)
+	run, err := s.shell(ctx, onHost(prefix, []string{decoyVariable + "=" + planted}, opts.logf))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
 	arch := s.arch(ctx, run)
 	_, content, err := binary(ctx, arch)
 	if err != nil {
@@ -47,30 +49,38 @@ func Behind(ctx context.Context, prefix []string, opts Options) (*Sandbox, error
 	if len(prefix) > 0 {
 		ways = append(ways, streams(run, content, s.mark)...)
 	}
-	return s, s.enter(ctx, ways)
+	return s.enter(ctx, ways)
 }
 
-// shell finds out whether the prefix takes a command's words as they are, or joined in one for a shell to read, as ssh and sh -c do.
-func (s *Sandbox) shell(ctx context.Context, run runner) runner {
-	ctx, cancel := context.WithTimeout(ctx, tryLimit)
+// shell finds out whether the prefix takes a command's words as they are, or joined in one for a shell to read, as ssh and sh -c do. A
+// sandbox without a shell has its words as they are; one that does not end a command, or prints without end, is an error.
+func (s *Sandbox) shell(ctx context.Context, run runner) (runner, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryLimit, errHangs)
 	defer cancel()
 	word := string(echo.NewNonce())
 	argv := []string{"sh", "-c", "echo " + word + " \"$1\"", "sh", "two words"}
 	want := []byte(word + " two words")
-	if res, err := run(ctx, command{argv: argv}); err != nil || bytes.Contains(res.stdout, want) {
-		return run
+	res, err := run(ctx, command{argv: argv})
+	switch {
+	case errors.Is(err, ErrFlood) || ctx.Err() != nil:
+		return nil, err
+	case bytes.Contains(res.stdout, want):
+		return run, nil
 	}
-	res, err := run(ctx, command{argv: []string{joined(argv)}})
+	res, err = run(ctx, command{argv: []string{joined(argv)}})
 	if err != nil || !bytes.Contains(res.stdout, want) {
 		s.opts.logf("the sandbox has no shell")
-		return run
+		return run, nil
 	}
 	s.opts.logf("the prefix takes a command as one word, for a shell")
 	return func(ctx context.Context, c command) (result, error) {
 		c.argv = []string{joined(c.argv)}
 		return run(ctx, c)
-	}
+	}, nil
 }
+
+// errHangs is why a try to run something in a sandbox was ended.
+var errHangs = fmt.Errorf("no command ended within %s", tryLimit)
 
 // machines are the names that uname has for what Go calls otherwise.
 var machines = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "amd64": "amd64"}

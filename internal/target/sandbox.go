@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -19,6 +20,8 @@ type Options struct {
 	// Allowed are addresses of this host that the sandbox may dial. The first that it reaches is the positive control. nil has every address
 	// of this host tried.
 	Allowed []netip.Addr
+	// Passing are addresses of this host that come and go: no canary of ours is put on them.
+	Passing []netip.Addr
 	// Logf is told each step and each process that is run; nil tells nobody.
 	Logf func(format string, args ...any)
 }
@@ -43,23 +46,29 @@ type Sandbox struct {
 func newSandbox(opts Options, engine, version, topology string) *Sandbox {
 	s := &Sandbox{opts: opts, mark: ".bottle-" + string(echo.NewNonce())[:16]}
 	s.witness = &witness{mark: s.mark, seen: make(map[string]string), bad: make(map[string]string)}
-	s.site = probes.Site{Engine: engine, Version: version, Topology: topology, Declared: probes.Declared{Boundary: probes.Container}}
+	s.site = probes.Site{Engine: engine, Version: version, Topology: topology, Passing: opts.Passing, Declared: probes.Declared{Boundary: probes.Container}}
 	return s
 }
 
 // enter finds a way in. What was made on the way there is undone if there is none.
-func (s *Sandbox) enter(ctx context.Context, ways []way) (err error) {
-	if s.way, err = settle(ctx, ways, s.opts.logf); err != nil {
-		return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+func (s *Sandbox) enter(ctx context.Context, ways []way) (*Sandbox, error) {
+	for i := range ways {
+		ways[i].run = s.watched(ways[i].run)
 	}
-	s.site.Run = s.run
-	return nil
+	var err error
+	if s.way, err = settle(ctx, ways, s.opts.logf); err != nil {
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	s.site.Run = s.way.run
+	return s, nil
 }
 
-// run carries one batch in, with the host's kernel looking on.
-func (s *Sandbox) run(ctx context.Context, request []byte) (out []byte, err error) {
-	s.witness.watch(func() { out, err = s.way.run(ctx, request) })
-	return out, err
+// watched is run with this host's kernel looking on.
+func (s *Sandbox) watched(run probes.RunFunc) probes.RunFunc {
+	return func(ctx context.Context, request []byte) (out []byte, err error) {
+		s.witness.watch(func() { out, err = run(ctx, request) })
+		return out, err
+	}
 }
 
 // Way says how the agent runs in the sandbox.
@@ -151,7 +160,7 @@ func (s *Sandbox) candidates() []netip.Addr {
 	}
 	for _, a := range interfaces {
 		p, err := netip.ParsePrefix(a.String())
-		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() && !slices.Contains(s.opts.Passing, p.Addr()) {
 			all = append(all, p.Addr())
 		}
 	}

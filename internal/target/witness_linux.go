@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// glancePause is how long a witness waits between two looks at this host's processes.
-const glancePause = 10 * time.Millisecond
-
 // fallbacks are the devices that the kernel puts into every network namespace once their module is loaded. They are down.
 var fallbacks = []string{"tunl0", "sit0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6tnl0", "ip6gre0"}
 
