@@ -55,9 +55,13 @@ func (b *Bottle) Dial(ctx context.Context, addr netip.AddrPort, expect probes.Ex
 
 // DialReport is Dial with the whole report.
 func (b *Bottle) DialReport(ctx context.Context, addr netip.AddrPort, expect probes.Expect) (probes.Report, error) {
+	return b.DialTarget(ctx, probes.Target{Addr: addr}, expect)
+}
+
+// DialTarget is DialReport of a target of which more may be known than its address: that it takes datagrams, what it proves.
+func (b *Bottle) DialTarget(ctx context.Context, target probes.Target, expect probes.Expect) (probes.Report, error) {
 	return b.withCanary(ctx, func(site probes.Site) (probes.Report, error) {
-		target := probes.Target{Name: addr.String(), Addr: addr}
-		if addr.Addr() == b.plan.Bundle {
+		if addr := target.Addr; addr.Addr() == b.plan.Bundle && !target.UDP && target.Alive == nil {
 			target.Secret, target.Sightings = b.secret, b.side.sightings
 			target.Alive = func(ctx context.Context) error { return b.BundleEcho(ctx, b.plan.behind(addr)) }
 		}

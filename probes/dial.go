@@ -32,7 +32,14 @@ func Dial(ctx context.Context, site Site, opts Options, target Target, expect Ex
 	for i := range aims {
 		aims[i].expect = expect
 	}
-	p := Probe{ID: DialID, Family: "net.tcp", Severity: High, Expect: expect}
+	family := "net.tcp"
+	if target.UDP {
+		family = "net.udp"
+		for i := range aims {
+			overUDP(&aims[i])
+		}
+	}
+	p := Probe{ID: DialID, Family: family, Severity: High, Expect: expect}
 	return r.run(ctx, []item{{probe: p, asked: true, aims: aims}})
 }
 
@@ -48,7 +55,7 @@ func (r *rig) dialAims(t Target) []aim {
 	case r.isHostLoopback(ip):
 		return r.spell(t)
 	case isHostAddr(ip):
-		p, err := r.hostPost(t.Addr)
+		p, err := r.hostPost(t.Addr, t.UDP)
 		a := r.aimAt(t.Addr, p, err)
 		a.wall = wallOf(sharesAllowed)
 		return []aim{a}
@@ -75,7 +82,7 @@ func (r *rig) spell(t Target) []aim {
 			host = ip // 127.0.0.53 is another listener than 127.0.0.1
 		}
 	}
-	p, err := r.hostPost(netip.AddrPortFrom(host, t.Addr.Port()))
+	p, err := r.hostPost(netip.AddrPortFrom(host, t.Addr.Port()), t.UDP)
 	aims := []aim{r.aimAt(t.Addr, p, err)}
 	for _, s := range r.site.hostLoopback() {
 		if s.Is4() == ip.Is4() && s != ip {
@@ -98,8 +105,11 @@ func (r *rig) isHostLoopback(ip netip.Addr) bool {
 }
 
 // hostPost is a canary at addr, or, where something listens already, that something: alive if it takes a connection, but with
-// neither a proof nor a log.
-func (r *rig) hostPost(addr netip.AddrPort) (*post, error) {
+// neither a proof nor a log. Whether somebody else's listener for datagrams is alive nobody can tell.
+func (r *rig) hostPost(addr netip.AddrPort, udp bool) (*post, error) {
+	if udp {
+		return r.udpCanary(addr)
+	}
 	p, err := r.canary(addr)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return p, err

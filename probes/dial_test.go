@@ -132,14 +132,16 @@ func TestDialHostAddress(t *testing.T) {
 		if err != nil || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() || !p.Addr().Is4() {
 			continue
 		}
-		s := site(t, TSI)
-		s.Run = guest(open).run(nil)
-		rep, err := Dial(t.Context(), s, quick, Target{Addr: netip.AddrPortFrom(p.Addr(), freePort(t).Port())}, Contain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f := finding(t, rep, DialID); f.Verdict != Leak {
-			t.Errorf("%s: %s", p, f)
+		for _, udp := range []bool{false, true} {
+			s := site(t, TSI)
+			s.Run = guest(open).run(nil)
+			rep, err := Dial(t.Context(), s, quick, Target{Addr: netip.AddrPortFrom(p.Addr(), freePort(t).Port()), UDP: udp}, Contain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := finding(t, rep, DialID); f.Verdict != Leak || f.Attempts[0].Network == agent.UDP4 != udp {
+				t.Errorf("%s, datagrams %t: %s", p, udp, f)
+			}
 		}
 		return
 	}

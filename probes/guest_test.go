@@ -56,6 +56,9 @@ func (g guest) run(edit func(*agent.Response)) RunFunc {
 
 // open dials everything: a sandbox without walls.
 func open(a agent.Attempt) agent.Result {
+	if a.Network == agent.UDP4 || a.Network == agent.UDP6 {
+		return openUDP(a)
+	}
 	conn, err := net.DialTimeout("tcp", a.Addr.String(), a.Budget())
 	if err != nil {
 		var errno syscall.Errno
@@ -69,6 +72,19 @@ func open(a agent.Attempt) agent.Result {
 	_, _ = conn.Write(echo.Request(a.Nonce))
 	reply, _ := io.ReadAll(io.LimitReader(conn, echo.MaxReply))
 	return agent.Result{Stage: agent.StageDone, Reply: reply, ElapsedUS: 200}
+}
+
+func openUDP(a agent.Attempt) agent.Result {
+	conn, err := net.DialTimeout("udp", a.Addr.String(), a.Budget())
+	if err != nil {
+		return agent.Result{Stage: agent.StageConnect, Errno: "ENETUNREACH"}
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(a.Budget()))
+	_, _ = conn.Write(a.Messages()[0])
+	reply := make([]byte, echo.MaxReply)
+	n, _ := conn.Read(reply)
+	return agent.Result{Stage: agent.StageDone, Reply: reply[:n], ElapsedUS: 200}
 }
 
 func deny(agent.Attempt) agent.Result {

@@ -88,6 +88,7 @@ type Site struct {
 type Target struct {
 	Name string
 	Addr netip.AddrPort // as the guest would dial it
+	UDP  bool           // it takes datagrams; false is TCP
 	// Secret is what its proofs are made with. With the zero Secret no reply can be verified.
 	Secret echo.Secret
 	// Alive is control C1: it dials the listener from the listener's own position. nil means that it cannot be checked.

@@ -87,7 +87,9 @@ func TestByStream(t *testing.T) {
 			return run(ctx, c)
 		}, dir, "want -i"},
 		"another prober": {func(context.Context, command) (result, error) { return result{stdout: []byte("{\"schema\":2}\n")}, nil }, dir, "run"},
-		"remarks only":   {func(context.Context, command) (result, error) { return result{stderr: []byte("motd\nbye\n"), code: 3}, nil }, dir, `exit code 3, and no answer of the agent's in 0 bytes: "bye"`},
+		"remarks only": {func(context.Context, command) (result, error) {
+			return result{stderr: []byte("motd\nbye\n"), code: 3}, nil
+		}, dir, `exit code 3, and no answer of the agent's in 0 bytes: "bye"`},
 	} {
 		err := byStream(c.run, content, c.dir, "agent").answers(t.Context())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
