@@ -37,13 +37,18 @@ func Run(ctx context.Context, cfg Config) (*Bottle, error) {
 		return nil, err
 	}
 	secret := echo.NewSecret()
+	return run(ctx, cfg, secret, realParts(cfg, secret))
+}
+
+// realParts are the parts of a bottle, not of a test.
+func realParts(cfg Config, secret echo.Secret) parts {
 	newSide := func(r BundleRuntime) sidecar {
 		if r == Machine {
 			return &machineSidecar{cfg: cfg, secret: secret}
 		}
 		return &containerSidecar{cfg: cfg, secret: secret}
 	}
-	return run(ctx, cfg, secret, parts{newSide, findEngine, thisHost{}})
+	return parts{newSide, findEngine, thisHost{}}
 }
 
 // parts are what a launch is made with.
@@ -95,18 +100,7 @@ func another(cause error) bool {
 // up runs the steps. What the container engine and smolvm do is independent until the gate once it is known at which addresses, so
 // they do it side by side: the container's start and the guest's boot are the two long waits of a launch.
 func (l *launch) up(ctx context.Context) error {
-	if err := l.readiness(ctx); err != nil {
-		return err
-	}
-	if err := l.claim(ctx); err != nil {
-		return err
-	}
-	if l.topology == Alias {
-		if err := l.claimAlias(ctx); err != nil {
-			return err
-		}
-	}
-	if err := l.locate(ctx); err != nil {
+	if err := l.choose(ctx); err != nil {
 		return err
 	}
 	left, guests := l.undo.fork()
@@ -130,6 +124,22 @@ func (l *launch) up(ctx context.Context) error {
 	}
 	l.plan.Policy = l.policy.String()
 	return l.step(ctx, "launch gate", l.passGate)
+}
+
+// choose settles with what, under which names and at which addresses the bottle will be launched.
+func (l *launch) choose(ctx context.Context) error {
+	if err := l.readiness(ctx); err != nil {
+		return err
+	}
+	if err := l.claim(ctx); err != nil {
+		return err
+	}
+	if l.topology == Alias {
+		if err := l.claimAlias(ctx); err != nil {
+			return err
+		}
+	}
+	return l.locate(ctx)
 }
 
 // step runs one step of the launch under its name.

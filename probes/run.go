@@ -90,7 +90,7 @@ func (r *rig) items(selected []Probe, patterns []string) []item {
 
 // find is what p dials here, or why it dials nothing.
 func (r *rig) find(p Probe) ([]aim, absence) {
-	if p.Backends != nil && !slices.Contains(p.Backends, r.site.Backend) {
+	if !p.On(r.site.Backend) {
 		return nil, absence{why: fmt.Sprintf("it means something on %q only, and the backend is %q", p.Backends, r.site.Backend)}
 	}
 	aims, none := p.aims(r)

@@ -28,9 +28,7 @@ func newRun(s *settings) *cobra.Command {
 	}
 	q.flags(cmd)
 	cmd.Flags().BoolVar(&f.keep, "keep", false, "leave the bottle standing; sweep removes it")
-	cmd.Flags().StringVar(&f.image, "image", "", "what the guest boots: a registry reference, or the path of a .smolmachine, an image archive or a directory (default a bare guest)")
-	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no registry for the image: take the newest pack that the cache has of it")
-	cmd.Flags().BoolVar(&f.twin, "twin", false, "boot a second guest without the policy, which has to reach what the first does not (control C3)")
+	f.flags(cmd)
 	return cmd
 }
 
@@ -42,16 +40,27 @@ type launchFlags struct {
 	twin    bool
 }
 
-// run launches, probes and tears down. A bottle that fails its launch gate is handed out all the same: what is wrong with it
-// is the answer.
-func (s *settings) run(ctx context.Context, f launchFlags, opts probes.Options, ids []string) (probes.Report, error) {
+func (f *launchFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.image, "image", "", "what the guest boots: a registry reference, or the path of a .smolmachine, an image archive or a directory (default a bare guest)")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no registry for the image: take the newest pack that the cache has of it")
+	cmd.Flags().BoolVar(&f.twin, "twin", false, "boot a second guest without the policy, which has to reach what the first does not (control C3)")
+}
+
+// config is what is launched: the default bundle with the daemons that have something to hide.
+func (f launchFlags) config(s *settings) bottletest.Config {
 	cfg := s.config()
 	cfg.Daemons = []string{"proxy", "egress"}
 	cfg.Ungated, cfg.Keep = true, f.keep
 	cfg.Image, cfg.Offline, cfg.Twin = f.image, f.offline, f.twin
+	return cfg
+}
+
+// run launches, probes and tears down. A bottle that fails its launch gate is handed out all the same: what is wrong with it
+// is the answer.
+func (s *settings) run(ctx context.Context, f launchFlags, opts probes.Options, ids []string) (probes.Report, error) {
 	s.progress("launching a bottle")
 	begin := time.Now()
-	b, err := bottletest.Run(ctx, cfg)
+	b, err := bottletest.Run(ctx, f.config(s))
 	if err != nil {
 		return probes.Report{}, err
 	}
