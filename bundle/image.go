@@ -43,6 +43,20 @@ func Image(ctx context.Context, e Engine) (ref string, err error) {
 	return ref, nil
 }
 
+// ImageID is the digest of the image's configuration by which e knows ref, such as "sha256:…": what differs in it differs in that.
+func ImageID(ctx context.Context, e Engine, ref string) (string, error) {
+	cli, err := newClient(e.Host)
+	if err != nil {
+		return "", fmt.Errorf("image %q: %w", ref, err)
+	}
+	defer cli.Close()
+	image, err := cli.ImageInspect(ctx, ref)
+	if err != nil {
+		return "", fmt.Errorf("image %q: %w", ref, err)
+	}
+	return image.ID, nil
+}
+
 // refs are the references of binaries that this process has read, by path and architecture: a binary's path is its sources' own.
 // imageMu guards it.
 var refs = map[[2]string]string{}

@@ -62,7 +62,7 @@ func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, er
 	if err != nil {
 		return nil, err
 	}
-	_, content, err := binary(ctx, arch)
+	content, err := binary(ctx, arch)
 	if err != nil {
 		return nil, fmt.Errorf("container %q: an agent for linux/%s: %w", c.id, arch, err)
 	}

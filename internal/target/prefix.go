@@ -37,7 +37,7 @@ func Behind(ctx context.Context, prefix []string, opts Options) (*Sandbox, error
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	arch := s.arch(ctx, run)
-	_, content, err := binary(ctx, arch)
+	content, err := binary(ctx, arch)
 	if err != nil {
 		return nil, err
 	}

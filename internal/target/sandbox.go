@@ -167,14 +167,13 @@ func (s *Sandbox) candidates() []netip.Addr {
 	return append(all, netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
 }
 
-// binary is the agent for a Linux of the architecture arch, "" being this host's, and its content.
-func binary(ctx context.Context, arch string) (path string, content []byte, err error) {
-	path, err = gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
+// binary is the content of the agent for a Linux of the architecture arch, "" being this host's.
+func binary(ctx context.Context, arch string) ([]byte, error) {
+	path, err := gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	content, err = os.ReadFile(path)
-	return path, content, err
+	return os.ReadFile(path)
 }
 
 // lend makes the agent known on this host under a path with the sandbox's mark, until Close.
