@@ -44,7 +44,9 @@ func (p Probe) Scene() bool { return p.act != "" }
 var underPolicy = []string{"net.tcp", "net.udp", "net.icmp", "net.ipv6", "net.dns", "net.route", "proxy", "life", "policy.boundary"}
 
 // On reports whether the probe means something on a backend.
-func (p Probe) On(backend string) bool { return p.Backends == nil || slices.Contains(p.Backends, backend) }
+func (p Probe) On(backend string) bool {
+	return p.Backends == nil || slices.Contains(p.Backends, backend)
+}
 
 // Most is the assurance that a finding of the probe can have at most. Of what only the guest can tell, its files, its privileges and
 // what it finds of sockets, there is no other witness and no policy to take away: L1.
