@@ -92,7 +92,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "bottle-probe",
 		Short: "Ask whether a sandbox holds",
 		Long: "bottle-probe asks a sandbox whether it holds and answers with evidence: what was tried, which canary listened, which\n" +
-			"control makes the answer count.\n\nExit codes: 0 contained, 1 leak, 2 usage, 3 inconclusive, 4 the harness failed.",
+			"control makes the answer count.\n\nExit codes: 0 contained, or a leak that is waived; 1 a leak, or an allowed path that does not work; 2 usage; 3 inconclusive; 4 the harness\nfailed.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
