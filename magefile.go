@@ -48,6 +48,10 @@ func Vet() error { return gate("vet") }
 // Bench prints what launching, running and ending a bottle costs; needs what integration needs.
 func Bench() error { return gate("bench") }
 
+// Gallery probes sandboxes that many people have and writes docs/gallery.md; needs a Linux with the sandboxes (bubblewrap, firejail,
+// util-linux) and, for the containers among them, docker.
+func Gallery() error { return gate("gallery") }
+
 // Record writes down what smolvm says, in smolvm/testdata/transcripts, for the fake to replay and for later runs to be held to; needs
 // $BOTTLE_SMOLVM for the real one, and on Linux takes the simulator's word where there is none better.
 func Record() error { return gate("record") }
