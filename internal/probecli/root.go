@@ -110,7 +110,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringSliceVarP(&s.outputs, "output", "o", []string{"table"}, "table or json; of a report also junit, sarif, tap or html, or a file whose name ends in .json, .xml, .sarif, .tap, .html or .txt; may be given more than once")
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkOutput(cmd) }
-	root.AddCommand(newRun(s), newCheck(s), newPlan(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newReport(s), newDiff(s), newCertify(s), newVerify(s), newDoctor(s), newSweep(s))
+	root.AddCommand(newRun(s), newCheck(s), newPlan(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newReport(s), newDiff(s), newSelftest(s), newCertify(s), newVerify(s), newDoctor(s), newSweep(s))
 	checkArgs(root)
 	return root
 }

@@ -11,7 +11,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"bottle.internal/bottletest"
 	"bottle.internal/internal/gobuild"
+	"bottle.internal/internal/killing"
 	"bottle.internal/probes/mutants"
 	"bottle.internal/suites/internal/fixture"
 )
@@ -46,18 +48,18 @@ var _ = Describe("the kill matrix", Label("teeth"), Ordered, ContinueOnFailure, 
 	var matrix mutants.Matrix
 
 	BeforeAll(func(ctx SpecContext) {
-		openHome()
-		r := &runner{dir: GinkgoT().TempDir()}
-		r.logf = func(format string, args ...any) { GinkgoWriter.Printf(format+"\n", args...) }
-		var err error
-		matrix, err = r.run(ctx, list)
-		for _, d := range slices.Compact(r.about) {
+		home, err := killing.OpenHome(ctx, func(name, value string) { GinkgoT().Setenv(name, value) })
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(home.Close)
+		var about []bottletest.Description
+		matrix, about, err = killing.Run(ctx, GinkgoT().TempDir(), func(format string, args ...any) { GinkgoWriter.Printf(format+"\n", args...) }, list)
+		for _, d := range slices.Compact(about) {
 			fixture.Record(fixture.Entry, d)
 		}
 		Expect(err).NotTo(HaveOccurred())
 		matrix.Kit, err = gobuild.Kit(ctx)
 		Expect(err).NotTo(HaveOccurred())
-		dir, err := write(matrix, whole)
+		dir, err := killing.Write(matrix, whole)
 		fmt.Printf("%s\nwritten to %s\n", matrix, dir)
 		Expect(err).NotTo(HaveOccurred())
 	}, NodeTimeout(limit))

@@ -1,4 +1,4 @@
-package killmatrix_test
+package killing
 
 import (
 	"cmp"
@@ -11,9 +11,9 @@ import (
 	"bottle.internal/probes/mutants"
 )
 
-// write leaves the matrix where artifacts go, as JSON and as a page, and says where. A matrix of all mutants is what control C5 goes by,
+// Write leaves the matrix where artifacts go, as JSON and as a page, and says where. A matrix of all mutants is what control C5 goes by,
 // and is put on record too.
-func write(m mutants.Matrix, whole bool) (dir string, err error) {
+func Write(m mutants.Matrix, whole bool) (dir string, err error) {
 	dir = cmp.Or(os.Getenv("BOTTLE_ARTIFACTS"), filepath.Join(os.TempDir(), "bottle-artifacts", "kill-matrix"))
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing secret
 		return dir, err

@@ -1,4 +1,4 @@
-package killmatrix_test
+package killing
 
 import (
 	"context"
@@ -74,7 +74,14 @@ func jobs(all []mutants.Mutant) []job {
 // workers are how many bottles are up at a time.
 const workers = 2
 
-// run runs all, and returns the matrix in their order.
+// Run runs all, and returns the matrix in their order and what the bottles were. An error is of a bottle that was to be sound: what the
+// matrix says of the others stands. logf is told each step; dir takes what is built for some mutants.
+func Run(ctx context.Context, dir string, logf func(string, ...any), all []mutants.Mutant) (mutants.Matrix, []bottletest.Description, error) {
+	r := &runner{dir: dir, logf: logf}
+	m, err := r.run(ctx, all)
+	return m, r.about, err
+}
+
 func (r *runner) run(ctx context.Context, all []mutants.Mutant) (mutants.Matrix, error) {
 	r.sound = make(map[mutants.Base]probes.Report)
 	queue := make(chan job)

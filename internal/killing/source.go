@@ -1,4 +1,4 @@
-package killmatrix_test
+package killing
 
 import (
 	"archive/tar"
