@@ -13,7 +13,7 @@ func TestMutantsNamed(t *testing.T) {
 	if err != nil || len(all) != len(mutants.All()) {
 		t.Errorf("%d mutants, %v", len(all), err)
 	}
-	some, err := mutantsNamed([]string{"allowlist-*", "allowlist-ignored"})
+	some, err := mutantsNamed([]string{"allowlist-*", mutants.All()[0].Name})
 	if err != nil || len(some) == 0 || len(some) >= len(all) {
 		t.Errorf("%d mutants, %v", len(some), err)
 	}
