@@ -177,7 +177,7 @@ func replaceAgent(ctx context.Context, b *bottletest.Bottle, path, dir string) (
 }
 
 // breakWorld takes the world's socket away.
-func breakWorld(b *bottletest.Bottle) (string, error) {
+func breakWorld(ctx context.Context, b *bottletest.Bottle) (string, error) {
 	for _, kv := range b.Client().Env {
 		path, ok := strings.CutPrefix(kv, "SMOLVM_SIM_WORLD=")
 		if !ok {
@@ -186,7 +186,7 @@ func breakWorld(b *bottletest.Bottle) (string, error) {
 		if err := os.Remove(path); err != nil {
 			return "", err
 		}
-		if c, err := net.Dial("unix", path); err == nil {
+		if c, err := (&net.Dialer{}).DialContext(ctx, "unix", path); err == nil {
 			return "", errors.Join(errors.New("the world still takes connections"), c.Close())
 		}
 		return "nobody can connect to the world's socket any more", nil

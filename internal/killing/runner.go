@@ -254,7 +254,7 @@ func (r *runner) spoil(ctx context.Context, e mutants.Edit, b *bottletest.Bottle
 		o.Listen = listenThenClose
 		return undo, "every canary gave its port back at once", nil
 	case e.World == mutants.WorldGone:
-		line, err = breakWorld(b)
+		line, err = breakWorld(ctx, b)
 		return undo, line, err
 	case e.Agent != "":
 		liar, err := buildLiar(ctx, r.dir, e.Agent)

@@ -49,17 +49,18 @@ func mutantsNamed(patterns []string) ([]mutants.Mutant, error) {
 	}
 	var list []mutants.Mutant
 	for _, p := range patterns {
-		before := len(list)
+		named := false
 		for _, m := range mutants.All() {
 			ok, err := path.Match(p, m.Name)
 			if err != nil {
 				return nil, fmt.Errorf("--only %q: %w", p, err)
 			}
+			named = named || ok
 			if ok && !slices.ContainsFunc(list, func(l mutants.Mutant) bool { return l.Name == m.Name }) {
 				list = append(list, m)
 			}
 		}
-		if len(list) == before {
+		if !named {
 			return nil, fmt.Errorf("--only %q: no mutant is called so", p)
 		}
 	}
