@@ -48,7 +48,7 @@ func TestLaunchFromAnImage(t *testing.T) {
 	if plan.Image != path || plan.ImageDigest == "" || plan.ImageRoad != RoadLoopback || !strings.Contains(plan.String(), plan.ImageDigest) {
 		t.Errorf("%s", plan)
 	}
-	if policy := policyText(plan); !slices.ContainsFunc(policy, func(s string) bool { return strings.Contains(s, "known by flag") }) {
+	if policy := effectiveText(plan); !slices.ContainsFunc(policy, func(s string) bool { return strings.Contains(s, "known by flag") }) {
 		t.Errorf("how the policy is known is not said: %q", policy)
 	}
 	cache := must(newPackCache(t.Logf))(t)

@@ -19,6 +19,7 @@ func (b *Bottle) withKills(ctx context.Context, o probes.Options) probes.Options
 		b.cfg.logf("no record of kills: %v", err)
 		return o
 	}
+	o.Kit = kit
 	dir, err := gobuild.KillsDir()
 	if err != nil {
 		b.cfg.logf("no record of kills: %v", err)
@@ -29,6 +30,6 @@ func (b *Bottle) withKills(ctx context.Context, o probes.Options) probes.Options
 		b.cfg.logf("%v", err)
 		return o
 	}
-	o.Kills, o.Kit = r.Kills, kit
+	o.Kills = r.Kills
 	return o
 }

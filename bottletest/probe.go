@@ -94,7 +94,9 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
 		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology),
-		Policy:       policyText(b.plan),
+		Asked:        askedText(b.plan),
+		Effective:    effectiveText(b.plan),
+		Exposed:      b.plan.exposedText(),
 		Allow:        b.plan.Allow,
 		Unasked:      unasked(b.engine.version, b.plan),
 		Again:        b.again,
@@ -139,19 +141,25 @@ func gatewaysBut(slug string) []netip.Addr {
 	return gateways
 }
 
-// policyText is the effective policy as far as it is known: what was asked for, and what the release adds unasked.
-func policyText(p Plan) []string {
+// askedText is the policy that the launch asks for.
+func askedText(p Plan) []string {
 	var text []string
 	for _, prefix := range p.Allow {
 		text = append(text, "allow "+prefix.String())
 	}
+	return text
+}
+
+// effectiveText is what is known of the policy in force, and how, and what the release adds unasked.
+func effectiveText(p Plan) []string {
+	var text []string
 	for _, prefix := range p.Besides {
 		text = append(text, fmt.Sprintf("allow %s (added by %s, unasked)", prefix, p.Engine))
 	}
 	if p.Policy != "" {
 		text = append(text, p.Policy)
 	}
-	return append(text, p.exposedText()...)
+	return text
 }
 
 // hostLoopback is how a guest can spell the host's loopback. On tsi a guest's own loopback connect asks the host when nothing

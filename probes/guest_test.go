@@ -109,7 +109,7 @@ func walled(s Site, wall guest) guest {
 // wall that holds.
 func site(t *testing.T, backend string) Site {
 	t.Helper()
-	s := Site{Engine: "test", Version: "1", Backend: backend, Policy: []string{"192.0.2.7/32"}, World: newWorld(t)}
+	s := Site{Engine: "test", Version: "1", Backend: backend, Asked: []string{"allow 192.0.2.7/32"}, World: newWorld(t)}
 	s.Allowed = newCanary(t, "allowed", anyLoopback).Target()
 	closed := newCanary(t, "egress", anyLoopback).Target()
 	s.Closed = []Target{closed}

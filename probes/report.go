@@ -2,21 +2,30 @@ package probes
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Schema is the version of Report's JSON form.
-const Schema = 1
+const Schema = 2
 
 // A Report is what one run found.
 type Report struct {
-	Schema    int       `json:"schema"`
-	Engine    string    `json:"engine"`
-	Version   string    `json:"version"`
-	Backend   string    `json:"backend"`
-	Topology  string    `json:"topology"`
-	Simulated bool      `json:"simulated"` // it proves the kit and not a boundary
-	Policy    []string  `json:"policy"`    // as the site names it
+	Schema    int    `json:"schema"`
+	Engine    string `json:"engine"`
+	Version   string `json:"version"`
+	Backend   string `json:"backend"`
+	Topology  string `json:"topology"`
+	Simulated bool   `json:"simulated"` // it proves the kit and not a boundary
+	// Asked is the policy that was asked for, and Effective what is known of the one in force beyond that, as the site names them. Exposed
+	// is what else of the host is in reach by it. Only the findings say what is enforced.
+	Asked     []string `json:"policy_asked"`
+	Effective []string `json:"policy_effective"`
+	Exposed   []string `json:"exposed,omitempty"`
+	// Allowed is the address of the allowed destination, which in a bottle is another one each time; "" is none.
+	Allowed string `json:"allowed,omitempty"`
+	// Kit is the digest of the kit that probed; "" is not known.
+	Kit       string    `json:"kit,omitempty"`
 	Started   time.Time `json:"started"`
 	ElapsedMS int64     `json:"elapsed_ms"`
 	Seed      uint64    `json:"seed,omitempty"`  // what was drawn at random was drawn by it; 0 in reports that drew nothing
@@ -51,10 +60,29 @@ type Finding struct {
 }
 
 func (r *rig) report() Report {
-	return Report{
+	report := Report{
 		Schema: Schema, Engine: r.site.Engine, Version: r.site.Version, Backend: r.site.Backend, Topology: r.site.Topology,
-		Simulated: r.site.Simulated, Policy: append([]string{}, r.site.Policy...), Started: r.started.UTC().Truncate(time.Millisecond), Seed: r.opts.Seed,
+		Simulated: r.site.Simulated, Asked: append([]string{}, r.site.Asked...), Effective: append([]string{}, r.site.Effective...),
+		Exposed: slices.Clone(r.site.Exposed), Kit: r.opts.Kit, Started: r.started.UTC().Truncate(time.Millisecond), Seed: r.opts.Seed,
 	}
+	if ip := r.site.Allowed.Addr.Addr(); ip.IsValid() {
+		report.Allowed = ip.String()
+	}
+	return report
+}
+
+// Policies are what the report says of the policy, in words, each with what it is: asked for, effective, or exposed.
+func (r Report) Policies() [][2]string {
+	var all [][2]string
+	for _, part := range []struct {
+		name  string
+		lines []string
+	}{{"policy asked for", r.Asked}, {"policy effective", r.Effective}, {"exposed", r.Exposed}} {
+		for _, line := range part.lines {
+			all = append(all, [2]string{part.name, line})
+		}
+	}
+	return all
 }
 
 // Finding is the finding of the probe id. An id that is not in the report is an error: it must not read as green.

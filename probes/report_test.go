@@ -30,7 +30,7 @@ func specimen() Report {
 
 	r := Report{
 		Schema: Schema, Engine: "smolvm", Version: "0.8.0 (simulated)", Backend: TSI, Topology: "bridge", Simulated: true,
-		Policy: []string{"192.0.2.7/32"}, Started: testTime, ElapsedMS: 42,
+		Asked: []string{"allow 192.0.2.7/32"}, Effective: []string{"only 192.0.2.7/32 (known by flag)"}, Allowed: "192.0.2.7", Kit: "0123abcd", Started: testTime, ElapsedMS: 42,
 		Guest: &Guest{Kernel: "6.12.87", BootID: "00000000-0000-0000-0000-000000000000", Hostname: "guest", Interfaces: []string{"lo 127.0.0.1/8"}},
 	}
 	for id, q := range map[string]*question{"a.leak": leak, "b.half-way": half, "c.block-page": block, "d.lost": lost, "e.again": again, "f.none": none, "g.sound": sound(TSI)} {

@@ -27,7 +27,9 @@ type Site struct {
 	Backend         string // TSI, VirtioNet, or "" for unknown
 	Topology        string // recorded in the report
 	Simulated       bool   // the engine is a model and not a boundary; every report says so
-	Policy          []string
+	// Asked is the policy that was asked for, Effective what is known of the one in force beyond that, and Exposed what else of the host is
+	// in reach by it, in words. All are recorded in the report.
+	Asked, Effective, Exposed []string
 	// Allow is all that was asked to be allowed; nil is not known. Unasked is what the engine lets through besides, or may let through.
 	Allow, Unasked []netip.Prefix
 

@@ -3,6 +3,7 @@ package probes
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -54,7 +55,7 @@ func (r Report) headline() string {
 	if r.Simulated {
 		words = append(words, "SIMULATED")
 	}
-	for _, named := range [][2]string{{"backend", r.Backend}, {"topology", r.Topology}, {"policy", strings.Join(r.Policy, ",")}, {"profile", r.Profile}} {
+	for _, named := range [][2]string{{"backend", r.Backend}, {"topology", r.Topology}, {"policy", strings.Join(slices.Concat(r.Asked, r.Effective), ",")}, {"profile", r.Profile}} {
 		if named[1] != "" {
 			words = append(words, named[0]+" "+named[1])
 		}

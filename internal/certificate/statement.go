@@ -44,7 +44,7 @@ type Predicate struct {
 	Kernel    string            `json:"kernel,omitempty"`
 	Backend   string            `json:"backend"`
 	Topology  string            `json:"topology"`
-	Policy    []string          `json:"policy"`
+	Policy    []string          `json:"policy"` // asked for, what is known to be in force, and what is exposed by it
 	Profile   string            `json:"profile,omitempty"`
 	Verdict   probes.Verdict    `json:"verdict"`
 	ExitCode  int               `json:"exitCode"`
@@ -79,7 +79,7 @@ func NewStatement(report probes.Report, digests map[string]string, m Mutation, n
 	sum := sha256.Sum256(text)
 	p := Predicate{
 		Made: now.UTC().Truncate(time.Second), Engine: report.Engine + " " + report.Version, Simulated: report.Simulated, Backend: report.Backend,
-		Topology: report.Topology, Policy: report.Policy, Profile: report.Profile, Verdict: report.Worst(), ExitCode: report.ExitCode(),
+		Topology: report.Topology, Policy: slices.Concat(report.Asked, report.Effective, report.Exposed), Profile: report.Profile, Verdict: report.Worst(), ExitCode: report.ExitCode(),
 		Invalid: report.Invalid, Waivers: []probes.Waiver{}, Mutation: m, Report: map[string]string{"sha256": hex.EncodeToString(sum[:])},
 	}
 	if report.Guest != nil {

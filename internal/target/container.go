@@ -68,7 +68,7 @@ func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, er
 	}
 	s := newSandbox(c.opts, "container", engine.Name+" "+engine.Version, c.topology())
 	s.undo = append(s.undo, func(context.Context) error { return c.cli.Close() })
-	s.site.Declared, s.site.Policy = c.declared(), []string{"network mode " + c.mode()}
+	s.site.Declared, s.site.Effective = c.declared(), []string{"network mode " + c.mode()}
 	ways := append([]way{c.byCopy(s, content)}, streams(c.run, content, s.mark)...)
 	return s.enter(ctx, ways)
 }

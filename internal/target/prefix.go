@@ -29,7 +29,7 @@ func Behind(ctx context.Context, prefix []string, opts Options) (*Sandbox, error
 		}
 		s.site.Engine, s.site.Topology = filepath.Base(prefix[0]), shown(prefix)
 	}
-	s.site.Policy = []string{"none that this kit knows of"}
+	s.site.Effective = []string{"none that this kit knows of"}
 	planted := probes.NewDecoyText()
 	s.site.Planted = []string{planted}
 	run, err := s.shell(ctx, onHost(prefix, []string{decoyVariable + "=" + planted}, opts.logf))

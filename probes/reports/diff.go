@@ -49,14 +49,17 @@ func (e Entry) Red() bool {
 type Difference struct {
 	Old, New probes.Report // as they came
 	Entries  []Entry       // one per probe that either report has, what needs attention first, then by id
+	// Unlike is what the reports differ in beside their findings, a line each: the engine, the backend, the policies, the profile, the kit.
+	// The address of the allowed destination is none of it, which in a bottle is another one each time.
+	Unlike []string
 	// Invalid says why nothing can be concluded from the comparison, "" if something can: one of the reports is invalid or without
-	// an executed probe, or the new one is of a simulator where the old one was not.
+	// an executed probe, the new one is of a simulator where the old one was not, or another policy was asked for.
 	Invalid string
 }
 
 // Diff compares two reports probe by probe. Neither is changed.
 func Diff(old, new probes.Report) Difference {
-	d := Difference{Old: old, New: new, Invalid: incomparable(old, new)}
+	d := Difference{Old: old, New: new, Unlike: unlike(old, new), Invalid: incomparable(old, new)}
 	was, is := byID(old), byID(new)
 	for id := range was {
 		d.Entries = append(d.Entries, entry(id, was[id], is[id]))
@@ -78,6 +81,8 @@ func incomparable(old, new probes.Report) string {
 		return "the new report: " + beyond(new)
 	case new.Simulated && !old.Simulated:
 		return "the new report is of a simulator and the old one was not: a shared kernel cannot stand for a VM"
+	case asked(old) != asked(new):
+		return "another policy was asked for: what one of them lets through the other may deny"
 	}
 	return ""
 }

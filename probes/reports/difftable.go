@@ -52,6 +52,9 @@ func (d Difference) String() string {
 func (d Difference) Write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "old %s\nnew %s\n", heading(d.Old), heading(d.New))
+	for _, line := range d.Unlike {
+		fmt.Fprintf(&b, "UNLIKE %s\n", printable(line))
+	}
 	if d.Invalid != "" {
 		fmt.Fprintf(&b, "INVALID: %s\n", printable(d.Invalid))
 	}

@@ -11,7 +11,7 @@ import (
 
 // What bottle-probe wrote as JSON becomes what CI reads.
 func ExampleWriteJUnit() {
-	written := `{"schema":1,"engine":"smolvm","version":"1.9.3","backend":"virtio-net","topology":"bridge","simulated":false,"policy":[],
+	written := `{"schema":2,"engine":"smolvm","version":"1.9.3","backend":"virtio-net","topology":"bridge","simulated":false,"policy_asked":[],"policy_effective":[],
 		"started":"2026-01-02T03:04:05Z","elapsed_ms":40,"findings":[
 		{"id":"net.tcp.loopback.v4","severity":"critical","expect":"contain","verdict":"leak","reason":"host saw the nonce of round 1"}]}`
 	report, err := reports.Read(strings.NewReader(written))
@@ -34,6 +34,7 @@ func ExampleWriteJUnit() {
 	//       <property name="simulated" value="false"></property>
 	//       <property name="profile" value=""></property>
 	//       <property name="worst" value="leak"></property>
+	//       <property name="kit" value=""></property>
 	//     </properties>
 	//     <testcase name="net.tcp.loopback.v4" classname="net.tcp" time="0.000">
 	//       <failure message="host saw the nonce of round 1" type="leak">net.tcp.loopback.v4: leak &#xA;  host saw the nonce of round 1</failure>
@@ -45,5 +46,5 @@ func ExampleWriteJUnit() {
 func ExampleRead() {
 	_, err := reports.Read(strings.NewReader(fmt.Sprintf(`{"schema":%d}`, probes.Schema+1)))
 	fmt.Println(err)
-	// Output: reports: not a report: its schema is 2, and this version of the kit reads 1
+	// Output: reports: not a report: its schema is 3, and this version of the kit reads 2
 }

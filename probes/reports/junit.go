@@ -80,10 +80,10 @@ func WriteJUnit(w io.Writer, r probes.Report) error {
 func junitProperties(r probes.Report) []junitProperty {
 	all := []junitProperty{
 		{"engine", r.Engine}, {"version", r.Version}, {"backend", r.Backend}, {"topology", r.Topology},
-		{"simulated", strconv.FormatBool(r.Simulated)}, {"profile", r.Profile}, {"worst", string(r.Worst())},
+		{"simulated", strconv.FormatBool(r.Simulated)}, {"profile", r.Profile}, {"worst", string(r.Worst())}, {"kit", r.Kit},
 	}
-	for _, p := range r.Policy {
-		all = append(all, junitProperty{"policy", p})
+	for _, p := range r.Policies() {
+		all = append(all, junitProperty{p[0], p[1]})
 	}
 	return all
 }

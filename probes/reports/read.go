@@ -18,7 +18,7 @@ const maxReport = 64 << 20
 var ErrReport = errors.New("reports: not a report")
 
 // Read reads a report in the JSON form that probes.Report has. It is strict: another schema, a field or a word that is not known,
-// a probe that occurs twice, anything behind the report, or more than 64 MiB are ErrReport, because what is skipped over could be
+// a key that occurs twice or is spelled in another case, a probe that occurs twice, anything behind the report, or more than 64 MiB are ErrReport, because what is skipped over could be
 // what makes the report red. A failing reader's error is wrapped. It does not close in.
 func Read(in io.Reader) (probes.Report, error) {
 	b, err := io.ReadAll(io.LimitReader(in, maxReport+1))
@@ -40,11 +40,14 @@ func decode(b []byte) (probes.Report, error) {
 	var head struct {
 		Schema int `json:"schema"`
 	}
-	if err := json.Unmarshal(b, &head); err != nil {
+	if err := json.Unmarshal(b, &head); err != nil { // nothing stands behind the one value
 		return probes.Report{}, err
 	}
 	if head.Schema != probes.Schema {
 		return probes.Report{}, fmt.Errorf("its schema is %d, and this version of the kit reads %d", head.Schema, probes.Schema)
+	}
+	if err := checkKeys(b); err != nil {
+		return probes.Report{}, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

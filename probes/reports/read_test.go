@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -59,11 +60,12 @@ func TestReadIsStrict(t *testing.T) {
 		}
 		return strings.Replace(whole, from, to, 1)
 	}
+	schema := fmt.Sprintf(`"schema":%d`, probes.Schema)
 	for name, in := range map[string]string{
 		"nothing":           "",
 		"no report":         "[]",
-		"another schema":    swap(`"schema":1`, `"schema":2`),
-		"no schema":         swap(`"schema":1,`, ``),
+		"another schema":    swap(schema, `"schema":99`),
+		"no schema":         swap(schema+",", ``),
 		"unknown field":     swap(`"engine":`, `"exculpation":"x","engine":`),
 		"unknown verdict":   swap(`"verdict":"leak"`, `"verdict":"green"`),
 		"no verdict":        swap(`"verdict":"leak",`, ``),
@@ -75,6 +77,15 @@ func TestReadIsStrict(t *testing.T) {
 		"twice":             swap(`"id":"net.tcp.public.v4"`, `"id":"net.udp.quic"`),
 		"cut short":         whole[:len(whole)-1],
 		"more behind":       whole + "{}",
+		"findings twice":    whole[:len(whole)-1] + `,"findings":[]}`,
+		"other case":        whole[:len(whole)-1] + `,"Findings":[]}`,
+		"other case only":   swap(`"findings":`, `"fIndings":`),
+		"other alphabet":    swap(`"kit":`, `"\u212ait":`), // the Kelvin sign, which folds to k
+		"schema twice":      swap(schema, `"schema":99,`+schema),
+		"verdict twice":     swap(`"verdict":"leak"`, `"verdict":"leak","verdict":"contained"`),
+		"deep in a list":    swap(`"nonce":`, `"round":1,"round":2,"nonce":`),
+		"behind an object":  swap(`"guest":{`, `"guest":{},"guest":{`),
+		"empty key":         swap(`"engine":`, `"":1,"engine":`),
 	} {
 		if r, err := Read(strings.NewReader(in)); !errors.Is(err, ErrReport) || len(r.Findings) > 0 {
 			t.Errorf("%s: %v, %d findings", name, err, len(r.Findings))
@@ -82,8 +93,29 @@ func TestReadIsStrict(t *testing.T) {
 	}
 }
 
+// What is refused by its key is refused for that, and keys that occur again in another object, or as a text, are none of it.
+func TestCheckKeys(t *testing.T) {
+	for in, want := range map[string]bool{
+		`{"a":1,"b":{"a":1},"c":[{"a":1},{"a":"a"}],"d":"a"}`: true,
+		`[{"a":[]},{"a":{}}]`: true, `"a"`: true, `{}`: true, `[]`: true, ``: true, `{"a":{},"b":["a","a","a","a"],"c_2":null}`: true, `[1,2,3]`: true,
+		`{"a":1,"a":1}`: false, `{"a":{"b":1,"b":1}}`: false, `[[{"a":1,"b":[{}],"a":2}]]`: false, `{"a":{},"a":[]}`: false, `{"a":"x","b":[1],"a":"x"}`: false,
+		`{"A":1}`: false, `{"a b":1}`: false, `{"":1}`: false, `{"a":[{"\u017f":1}]}`: false, `{"a":1,"\u0061":1}`: false,
+	} {
+		if err := checkKeys([]byte(in)); (err == nil) != want {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
+// Every key that a report can have is spelled as checkKeys wants it.
+func TestKeysOfAReport(t *testing.T) {
+	if err := checkKeys(marshal(t, hostile("x"))); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadIsBounded(t *testing.T) {
-	endless := io.MultiReader(strings.NewReader(`{"schema":1,"engine":"`), letters{})
+	endless := io.MultiReader(strings.NewReader(`{"engine":"`), letters{})
 	if _, err := Read(endless); !errors.Is(err, ErrReport) {
 		t.Error(err)
 	}

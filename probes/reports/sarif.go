@@ -37,7 +37,8 @@ func WriteSARIF(w io.Writer, r probes.Report) error {
 
 func sarifProperties(r probes.Report) *sarif.PropertyBag {
 	b := sarif.NewPropertyBag().Add("engine", r.Engine).Add("version", r.Version).Add("backend", r.Backend).Add("topology", r.Topology)
-	b.Add("simulated", r.Simulated).Add("policy", append([]string{}, r.Policy...)).Add("profile", r.Profile).Add("worst", r.Worst())
+	b.Add("simulated", r.Simulated).Add("policyAsked", append([]string{}, r.Asked...)).Add("policyEffective", append([]string{}, r.Effective...)).Add("profile", r.Profile).Add("worst", r.Worst())
+	b.Add("exposed", append([]string{}, r.Exposed...)).Add("kit", r.Kit)
 	for _, t := range tallies(r) {
 		b.Add("count."+string(t.Verdict), t.Count)
 	}

@@ -59,7 +59,8 @@ func specimen() probes.Report {
 	none := probes.Finding{ID: "net.tcp.loopback.v6", Severity: probes.Critical, Expect: probes.Contain, Verdict: probes.NotApplicable, Reason: "the host has no ::1"}
 	return probes.Report{
 		Schema: probes.Schema, Engine: "smolvm", Version: "0.8.0 (simulated)", Backend: "tsi", Topology: "bridge", Simulated: true,
-		Policy: []string{"allow 192.0.2.7/32"}, Started: testTime, ElapsedMS: 4200, Profile: "smolvm-0.8.0",
+		Asked: []string{"allow 192.0.2.7/32"}, Effective: []string{"only 192.0.2.7/32 (known by flag)"}, Exposed: []string{"0.0.0.0:22 of this host"},
+		Allowed: "192.0.2.7", Kit: "0123abcd", Started: testTime, ElapsedMS: 4200, Profile: "smolvm-0.8.0",
 		Guest:    &probes.Guest{Kernel: "6.12.87", Hostname: "guest", Interfaces: []string{"lo 127.0.0.1/8"}},
 		Findings: []probes.Finding{half, blocked, contained, none, leaking("net.tcp.public.v4", probes.Leak), exposed, lost, unknown},
 	}

@@ -58,8 +58,8 @@ func tapHeading(r probes.Report) []string {
 	if r.Simulated {
 		lines = append(lines, "SIMULATED: this run proves the kit, and no boundary")
 	}
-	for _, p := range r.Policy {
-		lines = append(lines, "policy "+p)
+	for _, p := range r.Policies() {
+		lines = append(lines, p[0]+": "+p[1])
 	}
 	return lines
 }
