@@ -65,6 +65,7 @@ func (s *settings) run(ctx context.Context, f launchFlags, opts probes.Options, 
 		return probes.Report{}, err
 	}
 	s.progress("up after %s: %s", time.Since(begin).Round(time.Millisecond), b.Describe())
+	opts.Scenes = true // the bottle is this run's alone
 	rep, err := b.ProbeWith(ctx, opts, ids...)
 	if f.keep {
 		s.progress("kept: machine %s (bottle-probe check bottle %s; bottle-probe sweep)", b.Plan().Machine, b.Plan().Machine)
