@@ -143,21 +143,36 @@ func (r *rig) again(before []Finding) []item {
 	return items
 }
 
-// repeat asks items, and compares. What is not known now and was before is asked once more: a control that failed half-way voids an
-// attempt and proves nothing, while a leak is final.
+const (
+	// repeats is how often what came to nothing is asked.
+	repeats = 3
+	// few is the part of all that may come to nothing for that: more are no canaries that were lost.
+	few = 5
+)
+
+// repeat asks items, and compares. What is not known now and was before is asked again, with canaries of its own: one whose port or
+// address somebody else has taken meanwhile proves nothing, nor does a control that failed half-way, while a leak is final.
 func (s *stage) repeat(ctx context.Context, r *rig, p Probe, before []Finding, items []item) Finding {
 	q := repetition{probe: p, before: before, kills: s.opts.Kills[p.ID], kit: s.opts.Kit}
-	for range 2 {
+	for range repeats {
 		b, err := r.batch(items)
 		if err != nil {
 			return failing([]Probe{p}, err.Error())[0]
 		}
 		b.run(ctx)
 		q.after = renewed(q.after, b.findings(items))
-		items = slices.DeleteFunc(slices.Clone(items), func(it item) bool { return !q.open(it.probe.ID) })
-		if len(items) == 0 {
+		open := slices.DeleteFunc(slices.Clone(before), func(f Finding) bool { return !q.open(f.ID) })
+		if len(open) == 0 || len(open)*few > len(before) && len(open) > 1 || ctx.Err() != nil {
 			break
 		}
+		r.renew()
+		items = r.again(open)
 	}
 	return q.judge()
+}
+
+// renew takes the canaries down, so that others can be brought up.
+func (r *rig) renew() {
+	_ = r.close()
+	*r = *newRig(r.site, r.opts)
 }

@@ -50,8 +50,13 @@ func (q repetition) pairs() []pair {
 // open reports whether asking the probe again may clear something up: it said something before, and says nothing now.
 func (q repetition) open(id string) bool {
 	return slices.ContainsFunc(q.pairs(), func(p pair) bool {
-		return p.before.ID == id && (p.after == nil || p.after.Verdict.Worse(p.before.Verdict) && p.after.Verdict != Leak)
+		return p.before.ID == id && p.unclear()
 	})
+}
+
+// unclear reports whether the probe was not asked again, or to no avail.
+func (p pair) unclear() bool {
+	return p.after == nil || p.after.Verdict == NotApplicable || p.after.Verdict != Leak && p.after.Verdict.Worse(p.before.Verdict)
 }
 
 // judge compares. It is a pure function.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 
 	"bottle.internal/probes/agent"
@@ -169,5 +170,35 @@ func TestEmptyAllowlist(t *testing.T) {
 				t.Errorf("the peer is gone: %t", closed)
 			}
 		})
+	}
+}
+
+// A canary whose place somebody else takes meanwhile voids one try, and the next has another.
+func TestRestartAsksAgain(t *testing.T) {
+	s := restartable(t, func(s Site) guest { return walled(s, deny) })
+	restart, listens := s.Restart, 0
+	o := quick
+	o.Listen = func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		if listens++; err == nil && listens == 2 {
+			err = l.Close() // the second of the loopback's: that of the first repetition
+		}
+		return l, err
+	}
+	s.Restart = func(ctx context.Context) error { return restart(ctx) }
+	q := &stage{site: s, opts: o.withDefaults()}
+	p, err := Lookup(loopbackID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.report, _, err = runBatch(t.Context(), s, q.opts, []Probe{p}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(s, q.opts)
+	defer func() { _ = r.close() }()
+	before := q.report.Findings
+	if f := q.repeat(t.Context(), r, Probe{ID: "life.restart"}, before, r.again(before)); f.Verdict != Contained || listens != 3 {
+		t.Errorf("%d listeners: %s", listens, f)
 	}
 }
