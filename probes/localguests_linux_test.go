@@ -87,6 +87,8 @@ var holes = map[string]guest{
 	"net.tcp.inherited-fds":     saying("3 socket:[4711]\n"),
 	"fs.host-canary.read":       readHost,
 	"fs.symlink.escape":         readHost,
+	"fs.hardlink.escape":        readHost,
+	"fs.protected":              writeHost,
 	"fs.mounts.exact":           saying(soundMounts + "104 92 254:0 /home /srv rw - ext4 /dev/vda rw\n"),
 	"fs.ro.write":               writeHost,
 	"fs.device-nodes":           saying("c 1:3 /dev/null\nmknod b 8:0 opened\n"),

@@ -52,7 +52,11 @@ func localSite(t *testing.T, g guest) Site {
 		t.Fatal(err)
 	}
 	s.Declared.Published = []Published{{Host: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port), Guest: port}}
-	s.Declared.Mounts = []Mount{{Guest: "/shared" + dir, Host: dir, ReadOnly: true}}
+	work := path.Join(dir, "work")
+	if err := os.MkdirAll(path.Join(work, ".git", "hooks"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.Declared.Mounts = []Mount{{Guest: "/shared" + dir, Host: dir, ReadOnly: true}, {Guest: "/shared" + work, Host: work}}
 	s.Run = walled(s, g).run(nil)
 	return s
 }

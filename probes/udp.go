@@ -75,12 +75,6 @@ var udpProbes = []Probe{
 		"A wall that looks at the first message of a batch has looked at the first.", "tsi-and-virtio-net, io_uring and sendmmsg mixing"),
 	udpTrick("net.udp.own-netns", Medium, agent.OwnNetNS, "from a fresh network namespace in the guest", "As net.tcp.own-netns.", "smolvm#785"),
 	{
-		ID: "net.udp.multicast", Family: "net.udp", Severity: Medium, Expect: Contain,
-		What: "Send to a multicast group and to the group of mDNS.", Why: "Services are announced and found there; a guest that hears or speaks is on the network.",
-		Control: worldControl, Remedy: policyRemedy, Source: "deepce scan; tsi: a multicast sendto without a policy leaves by the host's default interface", Where: worldWhere,
-		aims: func(r *rig) ([]aim, absence) { return r.worldAims(overUDP, "239.1.2.3:4433", "224.0.0.251:4433") },
-	},
-	{
 		ID: "net.udp.ntp", Family: "net.udp", Severity: Medium, Expect: Contain,
 		What: "Send a datagram to the time port of a canary on the host.", Why: "Time is a port that walls forget.", Control: udpControl, Remedy: policyRemedy,
 		Source: "sandbox-probe#55", Where: "Where UDP port 123 of an address of this host is free.",

@@ -62,6 +62,7 @@ const (
 	Write      Method = "write"      // append the nonce to an existing file
 	Create     Method = "create"     // create a file with the nonce, then remove it
 	FollowLink Method = "follow"     // plant a symbolic link to Path in Dir and read through it
+	HardLink   Method = "hard-link"  // plant a hard link to Path beside it, or in Dir, and read through it
 	Search     Method = "search"     // find text that begins with Path in environments, command lines, the kernel's command line and log
 	Sockets    Method = "sockets"    // unix sockets in the usual directories, and what /proc/net/unix tells
 	Families   Method = "families"   // socket() over all families and types; the ones that succeed
@@ -134,7 +135,7 @@ var methods = map[Network][]Method{
 	Unix:  nil,
 	VSOCK: {Sweep},
 	Serve: nil,
-	Look: {Read, List, Write, Create, FollowLink, Search, Sockets, Families, Mounts, Privileges, SysCall, Devices, Processes,
+	Look: {Read, List, Write, Create, FollowLink, HardLink, Search, Sockets, Families, Mounts, Privileges, SysCall, Devices, Processes,
 		Limits, FDs},
 }
 

@@ -115,6 +115,10 @@ func TestLookAtFiles(t *testing.T) {
 		{Read, "/dev/zero", strings.Repeat("\x00", MaxReply), Readable},
 		{FollowLink, file, "content\n", Readable},
 		{FollowLink, dir + "/none", "", Absent},
+		{HardLink, file, "content\n", Readable},
+		{HardLink, dir + "/none", "", Absent},
+		{HardLink, dir, "", Denied},
+		{HardLink, "/proc/version", "", Denied}, // of a file system that gives no second name
 		{List, dir, "fifo\nfile\nlong\nloop -> loop\nto -> file\n", Readable},
 		{List, t.TempDir(), "", Absent},
 		{List, file, "", Absent},

@@ -12,7 +12,7 @@ const CutMark = "…"
 // Cut reports whether the reply to a look by m lacks something: it had more to tell than MaxReply bytes, or not enough time. That a cut
 // reply does not have a fact in it shows nothing. The content of a file is not looked into.
 func Cut(m Method, reply []byte) bool {
-	if len(reply) >= MaxReply || m == Read || m == FollowLink {
+	if len(reply) >= MaxReply || m == Read || m == FollowLink || m == HardLink {
 		return len(reply) >= MaxReply
 	}
 	for line := range bytes.Lines(reply) {

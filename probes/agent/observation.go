@@ -205,7 +205,7 @@ func observeLook(a Attempt, r Result) Observation {
 		return Absent
 	case "EROFS":
 		return ReadOnly
-	case "EACCES", "EPERM", "ELOOP":
+	case "EACCES", "EPERM", "ELOOP", "EXDEV":
 		return Denied
 	case "ENOSYS", "EOPNOTSUPP", "EAFNOSUPPORT", "EINVAL":
 		return Unsupported

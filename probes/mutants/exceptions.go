@@ -26,6 +26,8 @@ var Exceptions = []Exception{
 	{Probe: "net.vsock.hypervisor", Why: needsVM},
 	{Probe: "net.vsock.peer", Why: needsVM},
 	{Probe: "fs.ro.write", Why: noShare},
+	{Probe: "fs.protected", Why: noShare},
+	{Probe: "fs.hardlink.escape", Why: noShare + "; what the simulator's fault mounts is another file system, in which no link can be made"},
 	{Probe: "net.unix.shared-mount", Why: noShare},
 	{Probe: "proxy.fail-stale", Why: "it means something where the proxy's list can be changed while it runs, and the bundle's cannot"},
 	{Probe: "net.fabric.peer", Why: "it means something where sandboxes are put on a named network, and a bottle is put on none"},

@@ -1,0 +1,109 @@
+package probes
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"bottle.internal/probes/agent"
+)
+
+const (
+	groupControl = "A canary of this run listens to the group on every container bridge of this host and is spoken to there before and after, and where a world " +
+		"stands in for the internet it listens too; neither ever sees a nonce of the probe; the allowed destination echoes a nonce before and after in the same batch."
+	groupWhere = "Where a world stands in for the internet, or this host has a container bridge: nothing is said on any other wire."
+)
+
+// groupProbes are those of family net.udp that speak to everybody on a wire.
+var groupProbes = []Probe{
+	{
+		ID: "net.udp.multicast", Family: "net.udp", Severity: Medium, Expect: Contain,
+		What: "Send to a multicast group and to the group of mDNS.", Why: "Services are announced and found there; a guest that hears or speaks is on the network.",
+		Control: groupControl, Remedy: policyRemedy,
+		Source: "deepce scan; tsi: a multicast sendto without a policy leaves by the host's default interface", Where: groupWhere,
+		aims: func(r *rig) ([]aim, absence) {
+			return r.groupAims(agent.Multicast, func(*net.IPNet) []netip.AddrPort {
+				return []netip.AddrPort{netip.MustParseAddrPort("239.1.2.3:4433"), netip.MustParseAddrPort("224.0.0.251:4433")}
+			})
+		},
+	},
+	{
+		ID: "net.udp.broadcast", Family: "net.udp", Severity: Medium, Expect: Contain,
+		What:    "Send to everybody on the wire, 255.255.255.255 and the bridge's own broadcast address, by every interface.",
+		Why:     "What answers broadcasts gives out addresses, names and wakes machines; a guest that can send one speaks to the whole network at once.",
+		Control: groupControl, Remedy: policyRemedy,
+		Source: "tsi-and-virtio-net, row 42 (255.255.255.255 and the bridge's broadcast address)", Where: groupWhere,
+		aims: func(r *rig) ([]aim, absence) { return r.groupAims(agent.Broadcast, broadcasts) },
+	},
+}
+
+// broadcastPort is nobody's (RFC 6335 leaves it unassigned).
+const broadcastPort = 4435
+
+// broadcasts are the addresses of everybody on n, nil being no network in particular.
+func broadcasts(n *net.IPNet) []netip.AddrPort {
+	all := []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), broadcastPort)}
+	if n == nil {
+		return all
+	}
+	var last [4]byte
+	for i, b := range n.IP.To4() {
+		last[i] = b | ^n.Mask[len(n.Mask)-4+i]
+	}
+	return append(all, netip.AddrPortFrom(netip.AddrFrom4(last), broadcastPort))
+}
+
+// groupAims speak to groups, with a canary on each container bridge and the world, where there is one, behind them.
+func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.AddrPort) ([]aim, absence) {
+	var aims []aim
+	if r.world != nil {
+		for _, g := range groups(nil) {
+			aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: r.world})
+		}
+	}
+	bridges := bridgeNets()
+	for _, n := range bridges[:min(maxHosts, len(bridges))] {
+		on, _ := netip.AddrFromSlice(n.IP.To4())
+		for _, g := range groups(n) {
+			if p, err := r.groupPost(g, on); err == nil {
+				aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: p})
+			}
+		}
+	}
+	if len(aims) == 0 {
+		return nil, absence{why: "nothing stands in for the internet here, and this host has no container bridge that a canary could listen on"}
+	}
+	return aims, absence{}
+}
+
+// bridgeNets are the container bridges of this host, each by its address on it.
+func bridgeNets() []*net.IPNet {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var all []*net.IPNet
+	for _, i := range interfaces {
+		if !isBridge(i.Name) || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, _ := i.Addrs()
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+				all = append(all, n)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *net.IPNet) int { return slices.Compare(a.IP, b.IP) })
+	return all
+}
+
+// groupPost is a canary that hears group on the interface that has the address on.
+func (r *rig) groupPost(group netip.AddrPort, on netip.Addr) (*post, error) {
+	c, err := NewGroupCanary("host "+group.String()+" on "+on.String(), group, on)
+	if err != nil {
+		return nil, err
+	}
+	r.undo = append(r.undo, c.Close)
+	return &post{Target: c.Target()}, nil
+}
