@@ -43,5 +43,5 @@ func (b *Bottle) again(network agent.Network, at netip.AddrPort) string {
 	case agent.UDP4, agent.UDP6:
 		return "bottle-probe dial " + at.String() + " --udp --machine " + b.plan.Machine
 	}
-	return "bottle-probe run --only policy.boundary.icmp"
+	return "bottle-probe check bottle " + b.plan.Machine + " --only policy.boundary.icmp"
 }

@@ -35,13 +35,14 @@ var boundaryProbes = []Probe{
 
 // boundaryProbe tries at most so many of the cases, by the network that is the last part of its id, or by any.
 func boundaryProbe(part string, s Severity, e Expect, what string, most int) Probe {
-	return Probe{
+	p := Probe{
 		ID: "policy.boundary." + part, Family: "policy.boundary", Severity: s, Expect: e,
 		What: what, Why: boundaryWhy, Control: boundaryControl, Remedy: boundaryRemedy, Source: boundarySource, Where: boundaryWhere,
-		aims: func(r *rig) ([]aim, absence) {
-			return r.boundaryAims(e, most, func(c boundary.Case) bool { return e == Reach || string(c.Network) == part })
-		},
 	}
+	p.aims = func(r *rig) ([]aim, absence) {
+		return r.boundaryAims(p.ID, e, most, func(c boundary.Case) bool { return e == Reach || string(c.Network) == part })
+	}
+	return p
 }
 
 // A spot is what tells one case of a run from another in a finding.
@@ -51,7 +52,7 @@ type spot struct {
 }
 
 // boundaryAims aims at the first cases that f takes, that are predicted as expected, and that something of ours can stand behind.
-func (r *rig) boundaryAims(e Expect, most int, f func(boundary.Case) bool) ([]aim, absence) {
+func (r *rig) boundaryAims(id string, e Expect, most int, f func(boundary.Case) bool) ([]aim, absence) {
 	if len(r.site.Allow) == 0 {
 		return nil, absence{why: "the site does not say in prefixes what is allowed", unproven: true}
 	}
@@ -63,6 +64,8 @@ func (r *rig) boundaryAims(e Expect, most int, f func(boundary.Case) bool) ([]ai
 		}
 		if a, ok := r.place(c); ok {
 			aims = append(aims, a)
+		} else {
+			r.unplaced[id]++
 		}
 	}
 	if len(aims) == 0 {

@@ -109,7 +109,11 @@ func TestBoundaryNeedsAList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range finding(t, rep, boundaryID).Attempts {
+	f := finding(t, rep, boundaryID)
+	if len(f.Warnings) != 1 || !strings.Contains(f.Warnings[0], "were not tried") {
+		t.Errorf("what cannot be tried is not said: %s", f)
+	}
+	for _, a := range f.Attempts {
 		if ip := a.Address.Addr().Unmap(); !ip.IsLoopback() && !isHostAddr(ip) {
 			t.Errorf("%s is dialled without a world", a.Address)
 		}

@@ -30,6 +30,7 @@ type rig struct {
 	nearProxy, ownProxy *post // what is asked for through the sidecar's proxy
 	socket              hostSocket
 	cases               map[spot]boundary.Case // what the boundary's probes dial, and why
+	unplaced            map[string]int         // by probe: how many cases nothing of ours could stand behind
 	undo                []func() error
 }
 
@@ -61,7 +62,7 @@ func notChecked(format string, args ...any) outcome {
 
 func newRig(site Site, opts Options) *rig {
 	r := &rig{site: site, opts: opts, started: time.Now(),
-		canaries: make(map[netip.AddrPort]*post), datagrams: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error), cases: make(map[spot]boundary.Case)}
+		canaries: make(map[netip.AddrPort]*post), datagrams: make(map[netip.AddrPort]*post), failures: make(map[netip.AddrPort]error), cases: make(map[spot]boundary.Case), unplaced: make(map[string]int)}
 	if site.Allowed.Addr.IsValid() {
 		r.allowed = &post{Target: site.Allowed}
 	}

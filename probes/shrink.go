@@ -2,18 +2,22 @@ package probes
 
 import (
 	"context"
+	"fmt"
 
 	"bottle.internal/probes/boundary"
 )
 
-// shrink brings what the probes of the boundary mispredicted down to its simplest form, by asking the sandbox again, and writes
-// into the findings how to repeat it.
+// shrink says what the probes of the boundary could not try, brings what they mispredicted down to its simplest form, by asking the
+// sandbox again, and writes into the findings how to repeat it.
 func (r *rig) shrink(ctx context.Context, report *Report, items []item) {
 	r.site.Twin = nil // what it can reach is known by now
 	for _, it := range items {
 		for i := range report.Findings {
 			if f := &report.Findings[i]; f.ID == it.probe.ID {
 				r.simplify(ctx, it.probe, f)
+				if n := r.unplaced[f.ID]; n > 0 && f.Verdict != NotApplicable {
+					f.Warnings = append(f.Warnings, fmt.Sprintf("%d more cases were not tried: nothing of ours can stand there", n))
+				}
 			}
 		}
 	}

@@ -19,6 +19,7 @@ type inquiry struct {
 	judgement
 	attempts int
 	online   bool
+	seed     uint64
 	baseline string
 	timeout  time.Duration
 }
@@ -31,6 +32,7 @@ func (q *inquiry) flags(cmd *cobra.Command) {
 	f.BoolVar(&q.strict, "strict", false, "demand of each contained finding the assurance that profile strict wants for its severity")
 	f.StringVar(&q.baseline, "baseline", "", "path of an earlier JSON report: only what is worse than it is red")
 	f.IntVar(&q.attempts, "attempts", 0, "how often each denial is tried; the worst counts (default 2)")
+	f.Uint64Var(&q.seed, "seed", 0, "what the probes of policy.boundary draw by; the report has it (default 1)")
 	f.BoolVar(&q.online, "online", false, "probe public addresses too, where nothing stands in for them: packets leave this host")
 	f.DurationVar(&q.timeout, "timeout", 0, "end the whole run after this long, torn down as by Ctrl-C (default none)")
 	cmd.Annotations = map[string]string{reporting: "true"}
@@ -63,7 +65,7 @@ func (s *settings) ask(ctx context.Context, q inquiry, do prober) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, q.timeout, errTimeout)
 		defer cancel()
 	}
-	rep, err := do(ctx, probes.Options{Attempts: q.attempts, Online: q.online}, ids)
+	rep, err := do(ctx, probes.Options{Attempts: q.attempts, Online: q.online, Seed: q.seed}, ids)
 	if err != nil {
 		if len(rep.Findings) > 0 {
 			err = errors.Join(err, s.write(rep)) // what there is may be a leak
