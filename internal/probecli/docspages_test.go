@@ -16,7 +16,7 @@ var docsDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // documented is the command as the documentation knows it, without what cobra adds to it while it runs.
 func documented() *cobra.Command {
-	root := newRoot(io.Discard, io.Discard)
+	root := newRoot(&settings{stdout: io.Discard, stderr: io.Discard})
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	plain(root)

@@ -25,11 +25,15 @@ const (
 // Run runs bottle-probe with args, without the program's name, and returns its exit code. It ends early, with everything torn
 // down, when ctx is cancelled.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
+	s := &settings{stdout: stdout, stderr: stderr}
+	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitClean
+	}
+	if !s.begun {
+		err = usage(err) // cobra's own: a flag that is missing, flags that do not go together
 	}
 	var exit *exitError
 	if errors.As(err, &exit) && exit.err == nil {
@@ -82,12 +86,12 @@ type settings struct {
 	runtime  string
 	outputs  []string
 	verbose  bool
+	begun    bool // the command line was taken, and a command runs
 
 	stdout, stderr io.Writer
 }
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
-	s := &settings{stdout: stdout, stderr: stderr}
+func newRoot(s *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bottle-probe",
 		Short: "Ask whether a sandbox holds",
@@ -98,8 +102,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(s.stdout)
+	root.SetErr(s.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.engine, "engine", "", `guest engine: "smolvm", or "sim" for the simulator, which proves no VM (default $BOTTLE_ENGINE, else smolvm)`)
@@ -111,15 +115,21 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	flags.BoolVarP(&s.verbose, "verbose", "v", false, "print every step and every process that is run to standard error")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return s.checkOutput(cmd) }
 	root.AddCommand(newRun(s), newCheck(s), newPlan(s), newPrepare(s), newDial(s), newList(s), newExplain(s), newReport(s), newDiff(s), newSelftest(s), newCertify(s), newVerify(s), newDoctor(s), newSweep(s))
-	checkArgs(root)
+	s.tell(root)
 	return root
 }
 
-// checkArgs makes a wrong number of arguments a usage error, of every command.
-func checkArgs(cmd *cobra.Command) {
+// tell has every command say how it is used where its arguments are wrong, and note that it has begun.
+func (s *settings) tell(cmd *cobra.Command) {
 	cmd.Args = usageArgs(cmd.Args)
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			s.begun = true
+			return run(cmd, args)
+		}
+	}
 	for _, c := range cmd.Commands() {
-		checkArgs(c)
+		s.tell(c)
 	}
 }
 
