@@ -45,6 +45,10 @@ type examination struct {
 func examine(ctx context.Context, cfg bottletest.Config) []examination {
 	guest, engine := guestEngine(ctx, cfg), containerEngine(ctx)
 	all := []examination{platform(), guest, engine, bundleRuntime(ctx, cfg), goCommand()}
+	all = append(all, addresses())
+	if runtime.GOOS == "darwin" {
+		all = append(all, hypervisor(ctx))
+	}
 	if runtime.GOOS == "linux" {
 		all = append(all, device("/dev/kvm", "the real smolvm needs it: load kvm_intel or kvm_amd, and be in its group"),
 			device("/dev/net/tun", "the simulator needs it: modprobe tun, or pass the device into the container; other users than root need mode 0666"))
