@@ -85,8 +85,24 @@ func (s *settings) check(ctx context.Context, q inquiry, f targetFlags, enter fu
 		}
 		s.progress("the agent runs %s", box.Way())
 		rep, err := box.Probe(ctx, opts, ids...)
+		if err == nil {
+			err = mute(rep)
+		}
 		return rep, errors.Join(err, box.Close(context.WithoutCancel(ctx)))
 	})
+}
+
+// mute is the error of a sandbox that gave no answer and let nothing out: it would stand on every line of the report.
+func mute(rep probes.Report) error {
+	if rep.Guest != nil || rep.Worst() != probes.Error {
+		return nil
+	}
+	for _, f := range rep.Findings {
+		if f.Verdict == probes.Error {
+			return fmt.Errorf("the sandbox gave no answer: %s", f.Reason)
+		}
+	}
+	return nil
 }
 
 func newCheckContainer(s *settings) *cobra.Command {

@@ -67,7 +67,7 @@ func (s *settings) ask(ctx context.Context, q inquiry, do prober) error {
 	}
 	rep, err := do(ctx, probes.Options{Attempts: q.attempts, Online: q.online, Seed: q.seed}, ids)
 	if err != nil {
-		if len(rep.Findings) > 0 {
+		if len(rep.Findings) > 0 && rep.Guest != nil {
 			err = errors.Join(err, s.write(rep)) // what there is may be a leak
 		}
 		return err

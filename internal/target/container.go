@@ -127,7 +127,7 @@ func (c *boxed) declared() probes.Declared {
 // byCopy has the engine write the agent into the container, which needs nothing in it.
 func (c *boxed) byCopy(s *Sandbox, content []byte) way {
 	path, copied := "/"+s.mark, false
-	return way{"by copy, at " + path, func(ctx context.Context, request []byte) ([]byte, error) {
+	return way{name: "by copy, at " + path, run: func(ctx context.Context, request []byte) ([]byte, error) {
 		if !copied {
 			if err := c.copyIn(ctx, s.mark, content); err != nil {
 				return nil, err

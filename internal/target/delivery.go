@@ -13,6 +13,7 @@ import (
 	"bottle.internal/internal/echo"
 	"bottle.internal/probes"
 	"bottle.internal/probes/agent"
+	"bottle.internal/probes/agent/shell"
 )
 
 // glancePause is how long a witness waits between two looks at this host's processes.
@@ -28,6 +29,8 @@ var directories = []string{"/dev/shm", "/tmp", "/var/tmp", "/run", "/root", ".",
 type way struct {
 	name string
 	run  probes.RunFunc
+	// weak says that it is no agent that runs, but a shell with what it finds: it believes a tool that brings a batch's first answer back.
+	weak bool
 }
 
 // settle tries ways in their order and returns the first by which the agent answers. The error names what became of each.
@@ -96,14 +99,14 @@ func (w way) answers(ctx context.Context) error {
 
 // byPath runs the agent where it lies on the host, under the same path: many a sandbox has the host's files.
 func byPath(run runner, path string) way {
-	return way{"by its path on this host", func(ctx context.Context, request []byte) ([]byte, error) {
+	return way{name: "by its path on this host", run: func(ctx context.Context, request []byte) ([]byte, error) {
 		return answer(run(ctx, command{argv: []string{path}, stdin: request}))
 	}}
 }
 
 // byStream carries the agent in through a shell's standard input, into dir.
 func byStream(run runner, binary []byte, dir, name string) way {
-	return way{"through a shell, in " + dir, func(ctx context.Context, request []byte) ([]byte, error) {
+	return way{name: "through a shell, in " + dir, run: func(ctx context.Context, request []byte) ([]byte, error) {
 		res, err := run(ctx, command{argv: []string{"sh", "-c", carryIn, "sh", dir, name}, stdin: agent.Parcel(binary, request)})
 		if err != nil {
 			return nil, err
@@ -122,13 +125,26 @@ func byStream(run runner, binary []byte, dir, name string) way {
 	}}
 }
 
-// streams are byStream's ways into each directory.
+// byShell makes do without the agent, with what a shell finds in the sandbox. The script goes in by its standard input, or in place of a
+// command where none arrives.
+func byShell(run runner, asArgument bool) way {
+	name, build := "as a script for a shell, without the agent", func(script string) command { return command{argv: []string{"sh"}, stdin: []byte(script)} }
+	if asArgument {
+		name, build = name+", given as an argument", func(script string) command { return command{argv: []string{"sh", "-c", script}} }
+	}
+	return way{name: name, weak: true, run: shell.Through(func(ctx context.Context, script string) ([]byte, error) {
+		res, err := run(ctx, build(script))
+		return res.stdout, err
+	})}
+}
+
+// streams are byStream's ways into each directory, and what there is where none lets anything run.
 func streams(run runner, binary []byte, name string) []way {
 	var all []way
 	for _, dir := range directories {
 		all = append(all, byStream(run, binary, dir, name))
 	}
-	return all
+	return append(all, byShell(run, false), byShell(run, true))
 }
 
 // answer finds the agent's answer in what a command printed, which may have a launcher's remarks around it.

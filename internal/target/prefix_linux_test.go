@@ -98,6 +98,15 @@ func TestByStream(t *testing.T) {
 	}
 }
 
+// Where no program gets in, a shell's own tools are asked, and what they say is weaker evidence.
+func TestByShell(t *testing.T) {
+	s := entered(t, "sh", "-c", `exec "$@" </dev/null`, "sh", "env", "-i", "PATH="+os.Getenv("PATH"), "sh", "-c", `[ -x "$1" ] && [ -f "$1" ] && exit 126; exec "$@"`, "sh")
+	f := verdict(t, s, canaryID)
+	if !s.way.weak || f.Verdict != probes.Leak || f.Assurance != "L1" || !strings.Contains(f.String(), "weaker evidence") {
+		t.Errorf("%s: %s", s.Way(), f)
+	}
+}
+
 // A launcher's remarks around the answer, and a terminal's line ends, cost nothing.
 func TestAnswerAmongRemarks(t *testing.T) {
 	got, err := answer(result{stdout: []byte("Welcome!\r\n> {\"schema\":2,\"run\":\"x\"}\r\nbye\n")}, nil)

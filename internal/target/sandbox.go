@@ -132,7 +132,7 @@ func (s *Sandbox) control(ctx context.Context, opts probes.Options) (done func()
 		canaries, targets = append(canaries, c), append(targets, c.Target())
 	}
 	opts.Budget = pathBudget
-	found, err := probes.FindPath(ctx, s.site, opts, targets)
+	found, err := s.paths(ctx, opts, targets)
 	if err != nil {
 		return done, err
 	}
@@ -145,6 +145,19 @@ func (s *Sandbox) control(ctx context.Context, opts probes.Options) (done func()
 	s.opts.logf("the sandbox reaches no address of this host: without a network this host's kernel has to see it so")
 	s.site.Allowed, s.site.NoNetwork = probes.Target{}, s.witness.testify
 	return done, nil
+}
+
+// paths are those of targets that the sandbox reaches. A shell believes its tools by a batch's first answer: each is a batch of its own then.
+func (s *Sandbox) paths(ctx context.Context, opts probes.Options, targets []probes.Target) ([]probes.Target, error) {
+	if !s.way.weak {
+		return probes.FindPath(ctx, s.site, opts, targets)
+	}
+	for _, t := range targets {
+		if found, err := probes.FindPath(ctx, s.site, opts, []probes.Target{t}); err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return nil, nil
 }
 
 // candidates are where the sandbox may reach this host: what was named, else every address that a sandbox may have been left, the host's
