@@ -160,24 +160,38 @@ func (s *Sandbox) paths(ctx context.Context, opts probes.Options, targets []prob
 	return nil, nil
 }
 
-// candidates are where the sandbox may reach this host: what was named, else every address that a sandbox may have been left, the host's
-// loopback last, since to reach that is the worst.
+// candidates are where the sandbox may reach this host: what was named, else every address that a sandbox may have been left. Those of an
+// interface to somewhere come first, since they stay; then what sandboxes of this kit put on the loopback's, which may go with them; the
+// loopback itself last, since to reach that is the worst.
 func (s *Sandbox) candidates() []netip.Addr {
 	if s.opts.Allowed != nil {
 		return s.opts.Allowed
 	}
-	var all []netip.Addr
-	interfaces, err := net.InterfaceAddrs()
+	interfaces, err := net.Interfaces()
 	if err != nil {
-		s.opts.logf("this host's addresses: %v", err)
+		s.opts.logf("this host's interfaces: %v", err)
 	}
-	for _, a := range interfaces {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() && !slices.Contains(s.opts.Passing, p.Addr()) {
-			all = append(all, p.Addr())
+	var all, onLoopback []netip.Addr
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		own, err := i.Addrs()
+		if err != nil {
+			s.opts.logf("the addresses of %s: %v", i.Name, err)
+		}
+		for _, a := range own {
+			p, err := netip.ParsePrefix(a.String())
+			switch {
+			case err != nil || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() || slices.Contains(s.opts.Passing, p.Addr()):
+			case i.Flags&net.FlagLoopback != 0:
+				onLoopback = append(onLoopback, p.Addr())
+			default:
+				all = append(all, p.Addr())
+			}
 		}
 	}
-	return append(all, netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
+	return append(append(all, onLoopback...), netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
 }
 
 // binary is the content of the agent for a Linux of the architecture arch, "" being this host's.
