@@ -49,7 +49,7 @@ func playBeside(ctx context.Context, s *stage, wanted []Probe) []Finding {
 
 // invite brings the peer up. why says that this engine cannot show its listener.
 func (s *stage) invite(ctx context.Context, here *rig) (h *guestHost, why string, err error) {
-	port, err := registered.freePort()
+	port, err := shared.freePort()
 	if err != nil {
 		return nil, "", err
 	}
@@ -79,7 +79,7 @@ func (s *stage) invite(ctx context.Context, here *rig) (h *guestHost, why string
 
 // askBoth has the peer listen and try what is the guest's, while the guest tries what is the peer's.
 func (s *stage) askBoth(ctx context.Context, here *rig, h *guestHost, wanted []Probe) ([]Finding, error) {
-	shared, err := registered.freePort()
+	own, err := shared.freePort()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *stage) askBoth(ctx context.Context, here *rig, h *guestHost, wanted []P
 	if err != nil {
 		return nil, err
 	}
-	home := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), shared)
+	home := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), own)
 	var theirs, ours []item
 	listener := &post{Target: h.target()}
 	for _, p := range wanted {

@@ -12,7 +12,7 @@ const (
 	actHalt    = "halt"
 	failClosed = "proxy.fail-closed"
 	// haltedBudget is how long an answer of a sidecar that is halted is waited for, which does not come.
-	haltedBudget = 300 * time.Millisecond
+	haltedBudget = 200 * time.Millisecond
 )
 
 // A Halted is a sidecar that was stopped for a while.

@@ -67,7 +67,9 @@ type portRange struct{ first, last int }
 
 var (
 	registered = portRange{10000, 30000}
-	ephemeral  = portRange{49152, 60999}
+	// shared are ports that no kernel gives out by itself, be it the simulator's guest's: what is dialled there leaves the guest.
+	shared    = portRange{10000, 19900}
+	ephemeral = portRange{49152, 60999}
 )
 
 // freePort is a port of the range that nothing on this host listens on, as far as that can be known.
