@@ -70,60 +70,70 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
+// A mistake is a profile that is none, and what the error says of it. It is whole with to in place of from, or to alone where from is "".
+type mistake struct{ from, to, want string }
+
+var mistakes = map[string]mistake{
+	"empty":                   {"", "", "it is empty"},
+	"a comment":               {"", "# nothing\n", "it is empty"},
+	"a list":                  {"", "- a\n", "line 1: cannot unmarshal !!seq"},
+	"a word":                  {"", "strict\n", "line 1: cannot unmarshal !!str"},
+	"no yaml":                 {"", "name: [\n", "line 1"},
+	"two documents":           {"", whole + "---\nname: other\n", "more than one document"},
+	"two documents, one torn": {"", whole + "---\n[\n", "more than one document"},
+	"no name":                 {"name: ours\n", "", "it has no name"},
+	"a name twice":            {"", whole + "name: again\n", "line 17: mapping key \"name\" already defined"},
+	"an unknown key":          {"since: 1.2.0", "origin: 1.2.0", "line 3: field origin not found"},
+	"an unknown severity":     {"critical: L4", "fatal: L4", "line 5: field fatal not found"},
+	"an unknown waiver key":   {"    owner: us", "    owned: us", "line 15: field owned not found"},
+	"an unknown level":        {"critical: L4", "critical: L5", `line 5: require critical: "L5"`},
+	"a level as a number":     {"critical: L4", "critical: 4", `line 5: require critical: "4"`},
+	"a level as a list":       {"critical: L4", "critical: [L4]", "line 5: want a word"},
+	"levels as a word":        {"require: {critical: L4, high: L3, medium: L2, low: L1, info: L0}", "require: L1", "line 5: cannot unmarshal"},
+	"a share of no number":    {"percent: 5", "percent: few", `line 6: max_inconclusive_percent: "few"`},
+	"a share above all":       {"percent: 5", "percent: 101", "line 6"},
+	"a share below none":      {"percent: 5", "percent: -1", "line 6"},
+	"a share with a sign":     {"percent: 5", "percent: 5%", "line 6"},
+	"one end only":            {"through: 1.2.9\n", "", "since and through"},
+	"an end that is none":     {"since: 1.2.0", "since: 1.2", `line 3: since and through: "1.2"`},
+	"an end before the start": {"through: 1.2.9", "through: 1.1.9", "line 3: since 1.2.0 is later"},
+	"no id":                   {"id: net.dns.*", "id:", "line 9: waiver 1: id: it is missing"},
+	"a broken pattern":        {"net.dns.*", "net.[dns", `line 8: waiver 1: id: "net.[dns" is no pattern`},
+	"all families":            {"net.dns.*", `"*"`, "line 8: waiver 1: id: \"*\" names no family"},
+	"any family":              {"net.dns.*", "n*.dns.x", "names no family"},
+	"no target":               {`    target: "*:53"` + "\n", "", "line 8: waiver 1: target: it is missing"},
+	"a target by name":        {`"*:53"`, "one.one.one.one", "line 9: waiver 1: target"},
+	"host bits":               {`"*:53"`, "10.0.0.1/8", `line 9: waiver 1: target: "10.0.0.1/8" has bits beyond its length: write "10.0.0.0/8"`},
+	"no observation":          {"    expected: one-way\n", "", "expected: it is missing"},
+	"what is no leak":         {"one-way", "handshake-only", `line 10: waiver 1: expected: "handshake-only" is no leak`},
+	"a blank reason":          {">-\n      the resolver\n      is open", `" "`, "line 11: waiver 1: reason: it is missing"},
+	"no reference":            {"    reference: smolvm#1\n", "", "reference: it is missing"},
+	"no owner":                {"owner: us", "owner: ~", "owner: it is missing"},
+	"no end":                  {"    expires: 2027-05-31\n", "", "waiver 1: expires: it is missing"},
+	"never":                   {"2027-05-31", "never", `line 16: waiver 1: expires: "never" is no date`},
+	"a day that is none":      {"2027-05-31", "2027-02-30", `line 16: waiver 1: expires: "2027-02-30" is no date`},
+	"a waiver as a word":      {"", whole + "  - all\n", "line 17: cannot unmarshal !!str"},
+	"two mistakes":            {"", strings.NewReplacer("owner: us", "owner:", "critical: L4", "critical: L7").Replace(whole), `"L7" is none of L0 to L4; line 8: waiver 1: owner`},
+	"too long":                {"", whole + "# " + strings.Repeat("x", maxFile), "more than"},
+}
+
+func (m mistake) content(t *testing.T) string {
+	t.Helper()
+	if m.from == "" {
+		return m.to
+	}
+	if strings.Count(whole, m.from) != 1 {
+		t.Fatalf("%q stands not once in the profile", m.from)
+	}
+	return strings.Replace(whole, m.from, m.to, 1)
+}
+
 // Every mistake is refused, and the line it stands on is named.
 func TestLoadRefuses(t *testing.T) {
-	edit := func(from, to string) string {
-		if strings.Count(whole, from) != 1 {
-			t.Fatalf("%q stands not once in the profile", from)
-		}
-		return strings.Replace(whole, from, to, 1)
-	}
-	for name, c := range map[string]struct{ content, want string }{
-		"empty":                   {"", "it is empty"},
-		"a comment":               {"# nothing\n", "it is empty"},
-		"a list":                  {"- a\n", "line 1: cannot unmarshal !!seq"},
-		"a word":                  {"strict\n", "line 1: cannot unmarshal !!str"},
-		"no yaml":                 {"name: [\n", "line 1"},
-		"two documents":           {whole + "---\nname: other\n", "more than one document"},
-		"two documents, one torn": {whole + "---\n[\n", "more than one document"},
-		"no name":                 {edit("name: ours\n", ""), "it has no name"},
-		"a name twice":            {whole + "name: again\n", "line 17: mapping key \"name\" already defined"},
-		"an unknown key":          {edit("since: 1.2.0", "origin: 1.2.0"), "line 3: field origin not found"},
-		"an unknown severity":     {edit("critical: L4", "fatal: L4"), "line 5: field fatal not found"},
-		"an unknown waiver key":   {edit("    owner: us", "    owned: us"), "line 15: field owned not found"},
-		"an unknown level":        {edit("critical: L4", "critical: L5"), `line 5: require critical: "L5"`},
-		"a level as a number":     {edit("critical: L4", "critical: 4"), `line 5: require critical: "4"`},
-		"a level as a list":       {edit("critical: L4", "critical: [L4]"), "line 5: want a word"},
-		"levels as a word":        {edit("require: {critical: L4, high: L3, medium: L2, low: L1, info: L0}", "require: L1"), "line 5: cannot unmarshal"},
-		"a share of no number":    {edit("percent: 5", "percent: few"), `line 6: max_inconclusive_percent: "few"`},
-		"a share above all":       {edit("percent: 5", "percent: 101"), "line 6"},
-		"a share below none":      {edit("percent: 5", "percent: -1"), "line 6"},
-		"a share with a sign":     {edit("percent: 5", "percent: 5%"), "line 6"},
-		"one end only":            {edit("through: 1.2.9\n", ""), "since and through"},
-		"an end that is none":     {edit("since: 1.2.0", "since: 1.2"), `line 3: since and through: "1.2"`},
-		"an end before the start": {edit("through: 1.2.9", "through: 1.1.9"), "line 3: since 1.2.0 is later"},
-		"no id":                   {edit("id: net.dns.*", "id:"), "line 9: waiver 1: id: it is missing"},
-		"a broken pattern":        {edit("net.dns.*", "net.[dns"), `line 8: waiver 1: id: "net.[dns" is no pattern`},
-		"all families":            {edit("net.dns.*", `"*"`), "line 8: waiver 1: id: \"*\" names no family"},
-		"any family":              {edit("net.dns.*", "n*.dns.x"), "names no family"},
-		"no target":               {edit(`    target: "*:53"`+"\n", ""), "line 8: waiver 1: target: it is missing"},
-		"a target by name":        {edit(`"*:53"`, "one.one.one.one"), "line 9: waiver 1: target"},
-		"host bits":               {edit(`"*:53"`, "10.0.0.1/8"), `line 9: waiver 1: target: "10.0.0.1/8" has bits beyond its length: write "10.0.0.0/8"`},
-		"no observation":          {edit("    expected: one-way\n", ""), "expected: it is missing"},
-		"what is no leak":         {edit("one-way", "handshake-only"), `line 10: waiver 1: expected: "handshake-only" is no leak`},
-		"a blank reason":          {edit(">-\n      the resolver\n      is open", `" "`), "line 11: waiver 1: reason: it is missing"},
-		"no reference":            {edit("    reference: smolvm#1\n", ""), "reference: it is missing"},
-		"no owner":                {edit("owner: us", "owner: ~"), "owner: it is missing"},
-		"no end":                  {edit("    expires: 2027-05-31\n", ""), "waiver 1: expires: it is missing"},
-		"never":                   {edit("2027-05-31", "never"), `line 16: waiver 1: expires: "never" is no date`},
-		"a day that is none":      {edit("2027-05-31", "2027-02-30"), `line 16: waiver 1: expires: "2027-02-30" is no date`},
-		"a waiver as a word":      {whole + "  - all\n", "line 17: cannot unmarshal !!str"},
-		"two mistakes":            {strings.Replace(edit("owner: us", "owner:"), "L4", "L7", 1), `"L7" is none of L0 to L4; line 8: waiver 1: owner`},
-		"too long":                {whole + "# " + strings.Repeat("x", maxFile), "more than"},
-	} {
-		p, err := Load(write(t, c.content))
-		if !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "profile.yaml") {
-			t.Errorf("%s: %v\nwant %q", name, err, c.want)
+	for name, m := range mistakes {
+		p, err := Load(write(t, m.content(t)))
+		if !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), m.want) || !strings.Contains(err.Error(), "profile.yaml") {
+			t.Errorf("%s: %v\nwant %q", name, err, m.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "profiles.document") {
 			t.Errorf("%s: the error speaks of our types: %v", name, err)
