@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"bottle.internal/internal/golden"
 )
 
 // The page in docs is what the catalogue says.
@@ -14,7 +16,7 @@ func TestCataloguePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join("..", "docs", "probes.md")
-	if *update {
+	if golden.Updating() {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bottle.internal/internal/echo"
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes/agent"
 )
 
@@ -97,7 +98,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	if !t.Failed() {
-		golden(t, "reasons.txt", []byte(text.String()))
+		golden.File(t, "reasons.txt", []byte(text.String()))
 	}
 }
 

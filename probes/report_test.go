@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"bottle.internal/internal/golden"
 )
 
 // specimen is a report with one finding of every kind.
@@ -56,7 +58,7 @@ func TestReportJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", append(b, '\n'))
+	golden.File(t, "report.json", append(b, '\n'))
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	var got Report
@@ -69,7 +71,7 @@ func TestReportJSON(t *testing.T) {
 	}
 }
 
-func TestReportTable(t *testing.T) { golden(t, "report.txt", []byte(specimen().String())) }
+func TestReportTable(t *testing.T) { golden.File(t, "report.txt", []byte(specimen().String())) }
 
 func TestWorst(t *testing.T) {
 	for _, c := range []struct {

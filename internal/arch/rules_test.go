@@ -97,6 +97,10 @@ var rules = []rule{
 		why: "the container library is bundle's; bottletest, suites and who breaks bundles on purpose name its options",
 	},
 	{
+		who: []string{"./..."}, ban: []string{"./internal/golden"}, direct: true,
+		why: "it registers -update, and is for test files",
+	},
+	{
 		who: []string{"./..."}, ban: []string{"./smolvm/smolvmtest"}, direct: true,
 		why: "the fake is for test files",
 	},

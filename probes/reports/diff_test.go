@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes"
 )
 
@@ -200,7 +201,7 @@ func TestDiffTable(t *testing.T) {
 			f.Verdict = probes.Inconclusive
 		}
 	}
-	golden(t, "diff.txt", []byte(Diff(old, next).String()))
+	golden.File(t, "diff.txt", []byte(Diff(old, next).String()))
 }
 
 func TestDiffTableStaysATable(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes"
 )
 
@@ -26,7 +27,7 @@ func rendered(t *testing.T, write func(io.Writer, probes.Report) error, r probes
 
 func TestHTMLGolden(t *testing.T) {
 	staticCatalogue(t)
-	golden(t, "report.html", rendered(t, WriteHTML, specimen()))
+	golden.File(t, "report.html", rendered(t, WriteHTML, specimen()))
 }
 
 // elements are all elements of a page, with their own text beneath.

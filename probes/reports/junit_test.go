@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes"
 )
 
 func TestJUnitGolden(t *testing.T) {
 	staticCatalogue(t)
-	golden(t, "report.xml", rendered(t, WriteJUnit, specimen()))
+	golden.File(t, "report.xml", rendered(t, WriteJUnit, specimen()))
 }
 
 // A suiteRead is JUnit's XML as a CI system reads it, by structs that the writer does not share.

@@ -9,12 +9,13 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes"
 )
 
 func TestSARIFGolden(t *testing.T) {
 	staticCatalogue(t)
-	golden(t, "report.sarif", rendered(t, WriteSARIF, specimen()))
+	golden.File(t, "report.sarif", rendered(t, WriteSARIF, specimen()))
 }
 
 // schema is the standard's own, errata 01, from docs.oasis-open.org by way of go-sarif, which holds it as a string of its own.

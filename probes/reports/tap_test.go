@@ -9,12 +9,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"bottle.internal/internal/golden"
 	"bottle.internal/probes"
 )
 
 func TestTAPGolden(t *testing.T) {
 	staticCatalogue(t)
-	golden(t, "report.tap", rendered(t, WriteTAP, specimen()))
+	golden.File(t, "report.tap", rendered(t, WriteTAP, specimen()))
 }
 
 // A point is a test point as a TAP 14 consumer reads it.
