@@ -61,7 +61,7 @@ var accepted = map[string]map[wall]map[class]readings{
 		policyWall: {
 			streams: {
 				Denied: {errno: "EACCES", policyOnly: true}, Unsupported: {trick: true}, Unreachable: {trick: true}, Refused: {trick: true},
-				Filtered: {trick: true},
+				Filtered: {trick: true}, Unresolved: {trick: true},
 			},
 			datagrams: {Denied: {errno: "EACCES", policyOnly: true}, Filtered: {}, Unsupported: {trick: true}, Unreachable: {trick: true}},
 			pings:     {Unreachable: {}, Denied: {}, Filtered: {}},
@@ -72,7 +72,7 @@ var accepted = map[string]map[wall]map[class]readings{
 		policyWall: {
 			streams: {
 				Refused: {fast: denialLimit, nobody: true}, HandshakeOnly: {}, Reset: {}, Unsupported: {trick: true}, Denied: {trick: true},
-				Unreachable: {trick: true}, Filtered: {trick: true},
+				Unreachable: {trick: true}, Filtered: {trick: true}, Unresolved: {trick: true},
 			},
 			datagrams: {Filtered: {}, Unsupported: {trick: true}, Denied: {trick: true}, Unreachable: {trick: true}},
 			pings:     {Filtered: {}, HandshakeOnly: {}, Denied: {}, Unreachable: {}},
@@ -82,7 +82,7 @@ var accepted = map[string]map[wall]map[class]readings{
 	},
 	plain: {
 		policyWall: {
-			streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}, Unsupported: {trick: true}},
+			streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}, Unsupported: {trick: true}, Unresolved: {trick: true}},
 			datagrams: {
 				Refused: {}, Denied: {}, Unreachable: {}, Filtered: {}, Unsupported: {trick: true},
 			},

@@ -32,6 +32,7 @@ type ledger struct {
 // A visit is one connection, from the moment it was accepted.
 type visit struct {
 	ledger *ledger
+	known  bool // it brought no nonce, and what it was is known
 	echo.Sighting
 }
 
@@ -53,6 +54,13 @@ func (v *visit) saw(n echo.Nonce) {
 	v.ledger.mu.Lock()
 	defer v.ledger.mu.Unlock()
 	v.Nonce = n
+}
+
+// knew logs that the connection was one that brings no nonce.
+func (v *visit) knew() {
+	v.ledger.mu.Lock()
+	defer v.ledger.mu.Unlock()
+	v.known = true
 }
 
 // sawAs is saw for a message of the given form, which says more than what it came over if it is no echo.
@@ -88,7 +96,7 @@ func (l *ledger) strangers(local string, since time.Time) []Stranger {
 	defer l.mu.Unlock()
 	var all []Stranger
 	for _, v := range l.visits {
-		if v.Nonce == "" && (local == "" || v.Local == local) && !v.Time.Before(since) {
+		if v.Nonce == "" && !v.known && (local == "" || v.Local == local) && !v.Time.Before(since) {
 			all = append(all, Stranger{Peer: v.Peer, Local: v.Local, Time: v.Time})
 		}
 	}

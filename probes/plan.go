@@ -152,7 +152,7 @@ func (r *rig) witnessing(a aim) (aim, bool) {
 	w := aim{addr: a.addr, wall: policyWall} // by TCP: the policy goes by address, and only a connect is answered
 	switch {
 	case a.class() == datagrams:
-	case a.class() == streams && a.method != "" && a.method != agent.Resolver:
+	case a.class() == streams && a.method != "" && a.method != agent.Resolver && a.method != agent.Named: // whose address only the guest knows
 	default:
 		return aim{}, false
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -50,6 +51,7 @@ const (
 	Raw        Method = "raw"         // icmp: a raw socket instead of a datagram one
 	Link       Method = "link"        // ipv4 frame to Addr by AF_PACKET on every interface
 	Resolver   Method = "resolver"    // udp, tcp: Addr's port at each nameserver of resolv.conf that has Addr's family
+	Named      Method = "named"       // tcp: the address that the guest has for the name in Path, at Addr's port
 	Sweep      Method = "sweep"       // vsock: every port of VPort to VPortTo
 	Exhaust    Method = "exhaust"     // tcp: hold Count flows to Also, then dial Addr
 	ExtHeaders Method = "ext-headers" // udp6: behind a destination-options header
@@ -126,7 +128,7 @@ func (a Attempt) datagram() bool {
 
 // methods are what each network can do beside the plain way. The plain way is always there, except that a look always names one.
 var methods = map[Network][]Method{
-	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust},
+	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust, Named},
 	TCP6:  {FastOpen, IOUring, OwnNetNS, Resolver},
 	UDP4:  {Connected, FamilyZero, SameSocket, Batched, Multicast, Broadcast, Resolver, OwnNetNS, Link},
 	UDP6:  {Connected, Multicast, Resolver, ExtHeaders},
@@ -206,7 +208,23 @@ func (a Attempt) validateTarget() error {
 	case Look:
 		return nil
 	}
+	if a.Method == Named && !isName(a.Path) {
+		return fmt.Errorf("%q is no name", a.Path)
+	}
 	return a.validateAddr()
+}
+
+// isName reports whether s can be asked for: labels of 1 to 63 bytes, joined by dots.
+func isName(s string) bool {
+	if s == "" || len(s) > 250 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+	}
+	return true
 }
 
 func (a Attempt) validateAddr() error {

@@ -45,6 +45,9 @@ func dial(a Attempt, start time.Time) Result {
 
 // errnoOf is the kernel's name for err, "" for none and for a budget that ran out.
 func errnoOf(err error) string {
+	if errors.Is(err, errUnresolved) {
+		return noName
+	}
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
 		return ""

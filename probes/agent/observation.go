@@ -103,6 +103,9 @@ func observeSilence(a Attempt, r Result) Observation {
 	return ProbeError
 }
 
+// noName is what stands for an errno where a name did not resolve, which no kernel has one for.
+const noName = "ENONAME"
+
 // notThisWay are the errnos by which a kernel says that it does not do with a socket what a method asks.
 var notThisWay = map[string]bool{"EISCONN": true, "EALREADY": true, "EINVAL": true, "EOPNOTSUPP": true, "ENOPROTOOPT": true, "ENOSYS": true}
 
@@ -110,6 +113,8 @@ var notThisWay = map[string]bool{"EISCONN": true, "EALREADY": true, "EINVAL": tr
 // must not be taken for one.
 func observePrepared(r Result) Observation {
 	switch r.Errno {
+	case noName:
+		return Unresolved
 	case "EPERM", "EACCES", "ENODEV", "ENOSPC", "EUSERS", "ENOENT", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT":
 		return Unsupported
 	}

@@ -23,6 +23,7 @@ var ways = map[Method]way{
 	Exhaust:    exhaust,
 	Resolver:   toResolver,
 	IOUring:    byRing,
+	Named:      byName,
 }
 
 func dialTCP(a Attempt, r *Result, start time.Time) error {

@@ -37,7 +37,7 @@ var faultMutants = []Mutant{
 		Breaks:    "The policy is not asked about the gateway, which is dialled as the host's loopback.",
 		Reference: "smolvm#784, smolvm#963; tsi-and-virtio-net §8 (treat gateway:P as the primary loopback probe)",
 		Edit:      Edit{Faults: []string{"gateway-open"}},
-		Kills:     []Kill{leaks("net.tcp.gateway-host.v4", "net.tcp.loopback.v4", "net.tcp.loopback.v6", "net.udp.loopback.v4", "net.udp.loopback.v6")},
+		Kills:     []Kill{leaks("net.tcp.gateway-host.v4", "net.tcp.host-alias", "net.tcp.loopback.v4", "net.tcp.loopback.v6", "net.udp.loopback.v4", "net.udp.loopback.v6")},
 	},
 	{
 		Name: "metadata-open", Kind: SimulatorFault, On: on(virtio),
