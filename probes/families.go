@@ -32,6 +32,16 @@ var kernelNetProbes = []Probe{
 		},
 	},
 	{
+		ID: "net.raw.ip", Family: "net.raw", Severity: Medium, Expect: Contain,
+		What:    "Send a datagram to a canary on the host as a packet of the guest's own making, by a raw socket.",
+		Why:     "A wall at the calls that send datagrams is not asked about packets that are made already.",
+		Control: udpControl, Remedy: "Keep the wall outside the guest, and CAP_NET_RAW from who needs it not.",
+		Source: "libkrun README (guest and VMM are one network context); tsi takes datagram sockets only", Where: everywhere + " A guest that may make no such socket keeps the wall.",
+		aims: func(r *rig) ([]aim, absence) {
+			return r.firstHost(func(a *aim) { a.network, a.method = agent.UDP4, agent.RawIP })
+		},
+	},
+	{
 		ID: "net.raw.tun", Family: "net.raw", Severity: Medium, Expect: Contain,
 		What:    "Create a TUN interface.",
 		Why:     "Who can make interfaces in a namespace shared with the host, or given one with too much in it, can put packets onto the host's networks.",

@@ -25,7 +25,7 @@ func localRows() []Probe {
 		if p.Scene() {
 			continue
 		}
-		if matches(p.Family, localFamilies...) && p.ID != "net.raw.packet" || p.ID == "net.tcp.inherited-fds" {
+		if matches(p.Family, localFamilies...) && p.ID != "net.raw.packet" && p.ID != "net.raw.ip" || p.ID == "net.tcp.inherited-fds" {
 			all = append(all, p)
 		}
 	}

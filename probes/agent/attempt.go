@@ -54,6 +54,7 @@ const (
 	Named      Method = "named"       // tcp: the address that the guest has for the name in Path, at Addr's port
 	Sweep      Method = "sweep"       // vsock: every port of VPort to VPortTo
 	Exhaust    Method = "exhaust"     // tcp: hold Count flows to Also, then dial Addr
+	RawIP      Method = "raw-ip"      // udp: an IPv4 packet of the agent's own making, by a raw socket
 	ExtHeaders Method = "ext-headers" // udp6: behind a destination-options header
 )
 
@@ -130,7 +131,7 @@ func (a Attempt) datagram() bool {
 var methods = map[Network][]Method{
 	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust, Named},
 	TCP6:  {FastOpen, IOUring, OwnNetNS, Resolver},
-	UDP4:  {Connected, FamilyZero, SameSocket, Batched, Multicast, Broadcast, Resolver, OwnNetNS, Link},
+	UDP4:  {Connected, FamilyZero, SameSocket, Batched, Multicast, Broadcast, Resolver, OwnNetNS, Link, RawIP},
 	UDP6:  {Connected, Multicast, Resolver, ExtHeaders},
 	ICMP4: {Raw},
 	ICMP6: {Raw},

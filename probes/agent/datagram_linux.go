@@ -28,6 +28,7 @@ var senders = map[Method]sender{
 	Resolver:   sendResolvers,
 	ExtHeaders: sendExtHeaders,
 	Link:       sendFrames,
+	RawIP:      sendRaw,
 }
 
 // sendDatagram sends the attempt's messages in its way and waits for an answer to any of them.

@@ -54,6 +54,32 @@ func sendFrames(s *stream, a Attempt, r *Result) error {
 	return err
 }
 
+// sendRaw hands the messages to the kernel as packets that are made already, for it to route: no datagram socket sends them. An answer comes to
+// the socket whose port they have as their source; the kernel puts in the address.
+func sendRaw(s *stream, a Attempt, r *Result) error {
+	r.Stage = StagePrepare
+	if err := unix.Bind(s.fd, &unix.SockaddrInet4{}); err != nil {
+		return err
+	}
+	own, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	r.Stage = StageWrite
+	for _, m := range a.Messages() {
+		_, to := sockaddr(netip.AddrPortFrom(a.Addr.Addr(), 0))
+		if err := unix.Sendto(fd, packet(addrOf(own), a.Addr, m), unix.MSG_DONTWAIT, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ipv4Frame is ETH_P_IP as sockaddr_ll has it: in the order of the wire.
 var ipv4Frame = binary.NativeEndian.Uint16([]byte{0x08, 0x00})
 

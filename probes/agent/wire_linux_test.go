@@ -102,6 +102,7 @@ func TestWire(t *testing.T) {
 		{UDP4, Broadcast, at("255.255.255.255", port), all},
 		{UDP6, ExtHeaders, all6.addr, all6},
 		{UDP4, Link, at(worldAddr, port), all},
+		{UDP4, RawIP, at(worldAddr, port), all},
 	} {
 		a := Attempt{Network: c.network, Method: c.method, Addr: c.addr, Nonce: echo.NewNonce(), BudgetMS: 4000}
 		guest.in(func() { made(t, a).reads(t, StageRead, "", Reachable) })
@@ -110,7 +111,7 @@ func TestWire(t *testing.T) {
 		}
 	}
 	guest.without(t, func() {
-		for _, c := range []Attempt{{Network: UDP6, Method: ExtHeaders, Addr: all6.addr}, {Network: UDP4, Method: Link, Addr: at(worldAddr, port)}} {
+		for _, c := range []Attempt{{Network: UDP6, Method: ExtHeaders, Addr: all6.addr}, {Network: UDP4, Method: Link, Addr: at(worldAddr, port)}, {Network: UDP4, Method: RawIP, Addr: at(worldAddr, port)}} {
 			made(t, c).reads(t, StagePrepare, "EPERM", Unsupported)
 		}
 	}, unix.CAP_NET_RAW, unix.CAP_NET_ADMIN)
