@@ -24,8 +24,8 @@ var proxyRoadProbes = []Probe{
 		relayed(func(p Proxy) string { return fmt.Sprintf("localhost:%d", p.Addr.Port()) })),
 }
 
-// roadProbes are the rows of this file, of groups.go and of aliases.go.
-func roadProbes() []Probe { return slices.Concat(proxyRoadProbes, groupProbes, aliasProbes) }
+// roadProbes are the rows of this file, of groups.go, of aliases.go and of injector.go.
+func roadProbes() []Probe { return slices.Concat(proxyRoadProbes, groupProbes, aliasProbes, injectionProbes) }
 
 // relayed aims at a canary of the host's by way of the proxy twice, the first time under the name that spell gives it.
 func relayed(spell func(Proxy) string) road {
