@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"bottle.internal/internal/echo"
 	"bottle.internal/probes/agent"
 )
 
@@ -45,6 +46,24 @@ func TestHostAlias(t *testing.T) {
 				t.Errorf("%s: %s was not tried", name, n)
 			}
 		}
+	}
+}
+
+// Where a name leads out of the machine the world has it, also in a batch that asks for nothing else of it.
+func TestHostAliasIntoTheWorld(t *testing.T) {
+	s := site(t, TSI)
+	w := s.World
+	s.Run = walled(s, func(a agent.Attempt) agent.Result {
+		v := w.ledger.enter(worldName, "tcp", "192.0.2.1:1", a.Addr.String())
+		v.saw(a.Nonce)
+		return answered(string(echo.Response(echo.NewReply(w.Secret(), worldName, a.Nonce, "", ""))))
+	}).run(nil)
+	rep, err := Run(t.Context(), s, quick, "net.tcp.host-alias")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := finding(t, rep, "net.tcp.host-alias"); f.Verdict != Leak {
+		t.Errorf("%s", f)
 	}
 }
 

@@ -25,7 +25,9 @@ var proxyRoadProbes = []Probe{
 }
 
 // roadProbes are the rows of this file, of groups.go, of aliases.go and of injector.go.
-func roadProbes() []Probe { return slices.Concat(proxyRoadProbes, groupProbes, aliasProbes, injectionProbes) }
+func roadProbes() []Probe {
+	return slices.Concat(proxyRoadProbes, groupProbes, aliasProbes, injectionProbes)
+}
 
 // relayed aims at a canary of the host's by way of the proxy twice, the first time under the name that spell gives it.
 func relayed(spell func(Proxy) string) road {

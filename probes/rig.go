@@ -138,7 +138,8 @@ func (r *rig) aimAt(addr netip.AddrPort, p *post, err error) aim {
 	return a
 }
 
-// postsOf are the distinct posts behind aims, without the allowed one: whether that is alive is seen by its answers.
+// postsOf are the distinct posts behind aims, without the allowed one: whether that is alive is seen by its answers. The world is always among
+// them: what is sent to the host, or to where a name leads, may end up there.
 func (r *rig) postsOf(plan *plan) []*post {
 	var all []*post
 	seen := map[*post]bool{nil: true, r.allowed: true}
@@ -147,6 +148,9 @@ func (r *rig) postsOf(plan *plan) []*post {
 			seen[t.aim.post] = true
 			all = append(all, t.aim.post)
 		}
+	}
+	if !seen[r.world] { // nil is seen
+		all = append(all, r.world)
 	}
 	return all
 }
