@@ -174,7 +174,7 @@ func (b *batch) allowedSightings() []echo.Sighting {
 func (b *batch) question(it item, allowed []echo.Sighting) question {
 	q := question{
 		probe: it.probe, backend: b.rig.site.Backend, simulated: b.rig.site.Simulated, asked: it.asked,
-		absence: it.absence, fault: b.fault, weak: b.answer.Self.Weak, self: b.selfControl(), path: b.pathControl(b.pathAttempts()), glance: b.glance(),
+		absence: it.absence, fault: b.fault, weak: b.answer.Self.Weak, self: b.selfControl(), path: b.pathControl(b.pathAttempts()), glance: b.glance(), isolation: b.isolation,
 		kills: b.rig.opts.Kills[it.probe.ID], kit: b.rig.opts.Kit,
 	}
 	for _, t := range b.plan.trials {

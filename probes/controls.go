@@ -134,6 +134,8 @@ func (q question) stoppedBy(t trial) outcome {
 		return held("%s was silent, and nothing but the policy gives %s there", t.target, t.effective()[0].claim())
 	case t.wall == proxyWall && t.log.State == Held && t.denial.Text != "":
 		return t.denial
+	case q.isolation.State == Held && t.log.State == Held && t.class != local && t.class != served:
+		return held("%s was silent, and %s", t.target, q.isolation.Text)
 	case t.log.State == Held:
 		return notChecked("%s was silent; who stopped it is not known: %s", t.target, cmp.Or(t.denial.Text, "no log of the enforcer was read"))
 	case t.wall == kernelWall:

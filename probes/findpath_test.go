@@ -49,7 +49,7 @@ func TestNoNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := finding(t, rep, loopbackID); f.Verdict != c.want || !strings.Contains(f.String(), c.text) {
+		if f := finding(t, rep, loopbackID); f.Verdict != c.want || !strings.Contains(f.String(), c.text) || (f.Assurance == "L2") != (c.want == Contained) {
 			t.Errorf("%s: %s", name, f)
 		}
 	}

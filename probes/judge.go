@@ -20,6 +20,7 @@ type question struct {
 	self      outcome // C0
 	path      outcome // C2
 	glance    outcome // C2 of what needs no network
+	isolation outcome // that somebody else sees the sandbox without a network; the zero outcome is that it is not said to be
 	trials    []trial
 	kills     []string // mutants that this probe has killed, with the kit of kit
 	kit       string

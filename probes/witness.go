@@ -194,6 +194,8 @@ func (q question) stopperOf(t trial) string {
 		return "the guest's own kernel, by its word"
 	case t.wall == ownWall:
 		return "nobody had to: the address is the guest's own"
+	case q.isolation.State == Held:
+		return "nobody had to: the sandbox has no network"
 	}
 	return "the sandbox; which part of it, no witness says"
 }

@@ -17,6 +17,9 @@ type judgement struct {
 	strict  bool   // demand what profile strict demands
 }
 
+// noProfile is the name of what demands nothing.
+const noProfile = "no profile"
+
 // auto is the profile of the release that was probed.
 const auto = "auto"
 
@@ -53,6 +56,10 @@ func demandStrict(p *profiles.Profile) error {
 		return err
 	}
 	p.Require, p.MaxInconclusivePercent = strict.Require, strict.MaxInconclusivePercent
+	if p.Name == noProfile {
+		p.Name = strict.Name
+		return nil
+	}
 	p.Name += ", strictly"
 	return nil
 }
@@ -64,7 +71,7 @@ func (j judgement) base(version string) (profiles.Profile, error) {
 	case strings.ContainsAny(j.profile, "/.") && !slices.Contains(profiles.Names(), j.profile):
 		return profiles.Load(j.profile)
 	case j.profile == "":
-		return profiles.Profile{Name: "no profile", MaxInconclusivePercent: 100}, nil
+		return profiles.Profile{Name: noProfile, MaxInconclusivePercent: 100}, nil
 	}
 	return profiles.Builtin(j.profile)
 }
