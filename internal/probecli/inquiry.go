@@ -65,7 +65,9 @@ func (s *settings) ask(ctx context.Context, q inquiry, do prober) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, q.timeout, errTimeout)
 		defer cancel()
 	}
+	done := s.still("at work")
 	rep, err := do(ctx, probes.Options{Attempts: q.attempts, Online: q.online, Seed: q.seed}, ids)
+	done()
 	if err != nil {
 		if len(rep.Findings) > 0 && rep.Guest != nil {
 			err = errors.Join(err, s.write(rep)) // what there is may be a leak

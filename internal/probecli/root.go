@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,7 @@ type settings struct {
 	begun    bool // the command line was taken, and a command runs
 
 	stdout, stderr io.Writer
+	saying         sync.Mutex // one line at a time to stderr
 }
 
 func newRoot(s *settings) *cobra.Command {
@@ -166,4 +168,8 @@ func (s *settings) config() bottletest.Config {
 	return cfg
 }
 
-func (s *settings) logf(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
+func (s *settings) logf(format string, args ...any) {
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	fmt.Fprintf(s.stderr, format+"\n", args...)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,28 @@ func (s *settings) close(ctx context.Context, b *bottletest.Bottle) error {
 	return err
 }
 
+// still says every few seconds that what takes long is under way, until what comes back is called.
+func (s *settings) still(doing string) (done func()) {
+	begin, stop := time.Now(), make(chan struct{})
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		for pause := time.Second; ; pause = 5 * time.Second {
+			select {
+			case <-stop:
+				return
+			case <-time.After(pause):
+				s.progress("%s, %s so far", doing, time.Since(begin).Round(time.Second))
+			}
+		}
+	})
+	return func() {
+		close(stop)
+		saying.Wait()
+	}
+}
+
 func (s *settings) progress(format string, args ...any) {
+	s.saying.Lock()
+	defer s.saying.Unlock()
 	fmt.Fprintf(s.stderr, "bottle-probe: "+format+"\n", args...)
 }
