@@ -16,6 +16,7 @@ var hostAliases = []string{
 var aliasProbes = []Probe{
 	{
 		ID: "net.tcp.host-alias", Family: "net.tcp", Severity: Critical, Expect: Contain,
+		most: L1, // what a name leads to is known in the guest alone, so that no log can be asked for it
 		What: "Dial a canary on the host by the names that sandboxes have for it: host.smolvm.internal, host.docker.internal, host.containers.internal, " +
 			"gateway.docker.internal and others.",
 		Why: "A name that was put there for convenience leads past what was written about addresses: to the gateway, and from there to every local service of the host.",

@@ -37,6 +37,9 @@ var groupProbes = []Probe{
 	},
 }
 
+// maxBridges bounds how many bridges are listened on: each group there is a silence to be waited for.
+const maxBridges = 2
+
 // broadcastPort is nobody's (RFC 6335 leaves it unassigned).
 const broadcastPort = 4435
 
@@ -61,9 +64,9 @@ func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.AddrPort
 			aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: r.world})
 		}
 	}
-	bridges := bridgeNets()
-	for _, n := range bridges[:min(maxHosts, len(bridges))] {
-		on, _ := netip.AddrFromSlice(n.IP.To4())
+	bridges := slices.DeleteFunc(bridgeNets(), func(n *net.IPNet) bool { return slices.Contains(r.site.Passing, bridgeAddr(n)) })
+	for _, n := range bridges[:min(maxBridges, len(bridges))] {
+		on := bridgeAddr(n)
 		for _, g := range groups(n) {
 			if p, err := r.groupPost(g, on); err == nil {
 				aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: p})
@@ -74,6 +77,12 @@ func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.AddrPort
 		return nil, absence{why: "nothing stands in for the internet here, and this host has no container bridge that a canary could listen on"}
 	}
 	return aims, absence{}
+}
+
+// bridgeAddr is the host's address on a bridge.
+func bridgeAddr(n *net.IPNet) netip.Addr {
+	a, _ := netip.AddrFromSlice(n.IP.To4())
+	return a
 }
 
 // bridgeNets are the container bridges of this host, each by its address on it.

@@ -41,6 +41,13 @@ func TestGroupAims(t *testing.T) {
 		_ = r.close()
 	}
 	s.World = nil
+	passing := s
+	for _, n := range bridgeNets() {
+		passing.Passing = append(passing.Passing, bridgeAddr(n))
+	}
+	if aims, none := newRig(passing, quick).groupAims(agent.Broadcast, broadcasts); len(aims) != 0 || none.why == "" {
+		t.Errorf("bridges that come and go are listened on: %+v", aims)
+	}
 	r := newRig(s, quick)
 	defer func() { _ = r.close() }()
 	if aims, none := r.groupAims(agent.Broadcast, broadcasts); (len(aims) == 0) != (none.why != "") || len(bridgeNets()) == 0 && none.why == "" {
