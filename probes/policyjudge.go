@@ -92,10 +92,10 @@ func (q policyQuestion) judgeEffective() Finding {
 	seen, texts := 0, []string{}
 	worst := Contained
 	for _, f := range q.seen {
-		switch {
-		case f.Verdict == Contained:
+		switch f.Verdict {
+		case Contained:
 			seen++
-		case f.Verdict == NotApplicable:
+		case NotApplicable:
 		default:
 			texts = append(texts, fmt.Sprintf("%s is %s: %s", f.ID, f.Verdict, f.Reason))
 			if f.Verdict.Worse(worst) {
