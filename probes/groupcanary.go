@@ -8,14 +8,18 @@ import (
 	"net/netip"
 )
 
-// NewGroupCanary brings up a canary that hears what is sent to group, a multicast group or a broadcast address with a port that is
-// not 0, and arrives on the interface that has the address on, and no other: who can send to everybody on a wire needs no address of
-// the host's. It proves itself to whoever sent as a UDPCanary
+// NewGroupCanary brings up a canary that hears what is sent to group, a multicast group or a broadcast address, and arrives on the
+// interface that has the address on, and no other: who can send to everybody on a wire needs no address of the host's. A named port is
+// shared with whoever listens to the group already; port 0 is one that nobody else has, which Addr tells: what hears a group answers
+// what is sent to it, and two canaries on one port would answer each other's controls. It proves itself to whoever sent as a UDPCanary
 // does. There is one on Linux only. It must be closed.
 func NewGroupCanary(name string, group netip.AddrPort, on netip.Addr) (*UDPCanary, error) {
 	conn, err := listenGroup(group, on)
 	if err != nil {
 		return nil, fmt.Errorf("probes: a canary for %q on %q: %w", group, on, err)
+	}
+	if at, ok := conn.LocalAddr().(*net.UDPAddr); ok && group.Port() == 0 {
+		group = netip.AddrPortFrom(group.Addr(), at.AddrPort().Port())
 	}
 	c := &UDPCanary{name: name, addr: group, conn: newEarshot(conn), dial: func(ctx context.Context) (net.Conn, error) { return dialGroup(ctx, group, on) }}
 	c.begin()
@@ -23,8 +27,8 @@ func NewGroupCanary(name string, group netip.AddrPort, on netip.Addr) (*UDPCanar
 }
 
 func listenGroup(group netip.AddrPort, on netip.Addr) (net.PacketConn, error) {
-	if !group.IsValid() || group.Port() == 0 || group.Addr().Is4() != on.Is4() {
-		return nil, errors.New("want a group and a port, and an address of an interface of the same family")
+	if !group.IsValid() || group.Addr().Is4() != on.Is4() {
+		return nil, errors.New("want a group, and an address of an interface of the same family")
 	}
 	i, err := interfaceOf(on)
 	if err != nil {

@@ -21,9 +21,11 @@ func listenOn(i *net.Interface, group netip.AddrPort) (net.PacketConn, error) {
 	}
 	f := os.NewFile(uintptr(fd), "group")
 	defer func() { _ = f.Close() }() // the connection has a descriptor of its own
-	// Others may hear what is sent to the group too: it may be a well-known one.
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return nil, os.NewSyscallError("setsockopt", err)
+	// Others may hear what is sent to a port that has a name: it may be a well-known one.
+	if group.Port() != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
 	}
 	if err := unix.BindToDevice(fd, i.Name); err != nil {
 		return nil, os.NewSyscallError("binding to "+i.Name, err)

@@ -22,8 +22,8 @@ var groupProbes = []Probe{
 		Control: groupControl, Remedy: policyRemedy,
 		Source: "deepce scan; tsi: a multicast sendto without a policy leaves by the host's default interface", Where: groupWhere,
 		aims: func(r *rig) ([]aim, absence) {
-			return r.groupAims(agent.Multicast, func(*net.IPNet) []netip.AddrPort {
-				return []netip.AddrPort{netip.MustParseAddrPort("239.1.2.3:4433"), netip.MustParseAddrPort("224.0.0.251:4433")}
+			return r.groupAims(agent.Multicast, func(*net.IPNet) []netip.Addr {
+				return []netip.Addr{netip.AddrFrom4([4]byte{239, 1, 2, 3}), netip.AddrFrom4([4]byte{224, 0, 0, 251})}
 			})
 		},
 	},
@@ -40,12 +40,12 @@ var groupProbes = []Probe{
 // maxBridges bounds how many bridges are listened on: each group there is a silence to be waited for.
 const maxBridges = 2
 
-// broadcastPort is nobody's (RFC 6335 leaves it unassigned).
-const broadcastPort = 4435
+// worldGroupPort is where a world is spoken to, which listens on all. It is nobody's (RFC 6335 leaves it unassigned).
+const worldGroupPort = 4435
 
 // broadcasts are the addresses of everybody on n, nil being no network in particular.
-func broadcasts(n *net.IPNet) []netip.AddrPort {
-	all := []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), broadcastPort)}
+func broadcasts(n *net.IPNet) []netip.Addr {
+	all := []netip.Addr{netip.AddrFrom4([4]byte{255, 255, 255, 255})}
 	if n == nil {
 		return all
 	}
@@ -53,15 +53,16 @@ func broadcasts(n *net.IPNet) []netip.AddrPort {
 	for i, b := range n.IP.To4() {
 		last[i] = b | ^n.Mask[len(n.Mask)-4+i]
 	}
-	return append(all, netip.AddrPortFrom(netip.AddrFrom4(last), broadcastPort))
+	return append(all, netip.AddrFrom4(last))
 }
 
-// groupAims speak to groups, with a canary on each container bridge and the world, where there is one, behind them.
-func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.AddrPort) ([]aim, absence) {
+// groupAims speak to groups, with a canary on each container bridge and the world, where there is one, behind them. The canaries' ports
+// are this run's alone.
+func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.Addr) ([]aim, absence) {
 	var aims []aim
 	if r.world != nil {
 		for _, g := range groups(nil) {
-			aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: r.world})
+			aims = append(aims, aim{network: agent.UDP4, method: m, addr: netip.AddrPortFrom(g, worldGroupPort), wall: policyWall, post: r.world})
 		}
 	}
 	bridges := slices.DeleteFunc(bridgeNets(), func(n *net.IPNet) bool { return slices.Contains(r.site.Passing, bridgeAddr(n)) })
@@ -69,7 +70,7 @@ func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.AddrPort
 		on := bridgeAddr(n)
 		for _, g := range groups(n) {
 			if p, err := r.groupPost(g, on); err == nil {
-				aims = append(aims, aim{network: agent.UDP4, method: m, addr: g, wall: policyWall, post: p})
+				aims = append(aims, aim{network: agent.UDP4, method: m, addr: p.Addr, wall: policyWall, post: p})
 			}
 		}
 	}
@@ -108,8 +109,8 @@ func bridgeNets() []*net.IPNet {
 }
 
 // groupPost is a canary that hears group on the interface that has the address on.
-func (r *rig) groupPost(group netip.AddrPort, on netip.Addr) (*post, error) {
-	c, err := NewGroupCanary("host "+group.String()+" on "+on.String(), group, on)
+func (r *rig) groupPost(group, on netip.Addr) (*post, error) {
+	c, err := NewGroupCanary("host "+group.String()+" on "+on.String(), netip.AddrPortFrom(group, 0), on)
 	if err != nil {
 		return nil, err
 	}
