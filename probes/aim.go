@@ -109,6 +109,10 @@ func (a aim) disturbs() bool {
 	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.Link, agent.Multicast, agent.Broadcast}, a.method)
 }
 
+// lookBudget is what a look has at the least. It reads the guest's files and no answer is waited for: it ends when it is done, so that time
+// costs nothing but on a disk or a host that is slow, where a look that is cut short says nothing.
+const lookBudget = 5 * time.Second
+
 // time is the budget of one attempt.
 func (a aim) time(o Options) time.Duration {
 	switch {
@@ -118,6 +122,8 @@ func (a aim) time(o Options) time.Duration {
 		return o.Silence
 	case a.class() == served:
 		return o.Serving
+	case a.over() == agent.Look:
+		return max(o.Budget, lookBudget)
 	}
 	return o.Budget
 }

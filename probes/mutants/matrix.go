@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -206,10 +207,26 @@ func (m Matrix) Toothless(exceptions []Exception) []string {
 		serious := p.Severity == probes.Critical || p.Severity == probes.High
 		switch killed := len(kills[p.ID]) > 0; {
 		case !killed && serious && i < 0:
-			lines = append(lines, fmt.Sprintf("%s (%s) tells no mutant from the sound bottle, and no exception says why", p.ID, p.Severity))
+			lines = append(lines, fmt.Sprintf("%s (%s) tells no mutant from the sound bottle, and no exception says why%s", p.ID, p.Severity, m.unsound(p.ID)))
 		case killed && i >= 0 && !exceptions[i].Host:
 			lines = append(lines, fmt.Sprintf("%s is excepted (%s), and yet it kills %s: take the exception out", p.ID, exceptions[i].Why, strings.Join(kills[p.ID], ", ")))
 		}
 	}
 	return lines
+}
+
+// unsound says where a probe turned red and counts for nothing, since it did not stand on the sound bottle either: a host that is too
+// slow for it shows there first. It is "" where that is not so.
+func (m Matrix) unsound(id string) string {
+	var text strings.Builder
+	for _, base := range slices.Sorted(maps.Keys(m.Sound)) {
+		spoilt := slices.ContainsFunc(m.Rows, func(r Row) bool {
+			c := r.Cells[id]
+			return r.On.String() == base && c.Sound != probes.Contained && (c.Verdict == probes.Leak || c.Verdict == probes.Overblocked)
+		})
+		if f, err := m.Sound[base].Finding(id); err == nil && spoilt {
+			fmt.Fprintf(&text, "; the sound bottle on %s is %s: %s", base, f.Verdict, f.Reason)
+		}
+	}
+	return text.String()
 }

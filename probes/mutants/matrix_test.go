@@ -123,6 +123,21 @@ func TestToothless(t *testing.T) {
 	}
 }
 
+// A probe that did not stand on the sound bottle has no teeth there, and the line says so.
+func TestToothlessSaysWhatSpoiltAProbe(t *testing.T) {
+	vague := report(probes.Inconclusive, probes.Contained)
+	vague.Findings[0].Reason = "the host was slow"
+	m := Matrix{
+		Rows:  []Row{NewRow(mutant(), virtio, "e", report(probes.Leak, probes.Contained), vague)},
+		Sound: map[string]probes.Report{virtio.String(): vague},
+	}
+	id := vague.Findings[0].ID
+	want := "the sound bottle on " + virtio.String() + " is inconclusive: the host was slow"
+	if lines := strings.Join(m.Toothless(nil), "\n"); !strings.Contains(lines, id) || strings.Count(lines, want) != 1 {
+		t.Errorf("%s\nwant %q once, of %s", lines, want, id)
+	}
+}
+
 func TestThePageStandsAlone(t *testing.T) {
 	row := NewRow(mutant(leaks("net.tcp.canary.v4")), virtio, "e", report(probes.Leak, probes.Contained), sound)
 	row.Effect = []string{"seen"}
