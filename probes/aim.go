@@ -113,6 +113,10 @@ func (a aim) disturbs() bool {
 // costs nothing but on a disk or a host that is slow, where a look that is cut short says nothing.
 const lookBudget = 5 * time.Second
 
+// servingPatience is how much longer than Options.Serving a guest's listener may take as a whole: on a loaded host its own dial, which
+// shows that it listens, comes late.
+const servingPatience = 5
+
 // time is the budget of one attempt.
 func (a aim) time(o Options) time.Duration {
 	switch {
@@ -121,7 +125,7 @@ func (a aim) time(o Options) time.Duration {
 	case a.class() == datagrams || a.class() == pings:
 		return o.Silence
 	case a.class() == served:
-		return o.Serving
+		return servingPatience * o.Serving
 	case a.over() == agent.Look:
 		return max(o.Budget, lookBudget)
 	}
@@ -133,6 +137,9 @@ func (a aim) attempt(phase int, budget time.Duration) agent.Attempt {
 	t := agent.Attempt{
 		Network: a.over(), Method: a.method, Addr: a.addr, Also: a.also, Path: a.path, CID: a.cid, VPort: a.vport,
 		VPortTo: a.vportEnd, Count: a.count, Nonce: echo.NewNonce(), BudgetMS: max(1, int(budget.Milliseconds())), Phase: phase,
+	}
+	if a.class() == served && a.budget == 0 {
+		t.ListenMS = max(1, t.BudgetMS/servingPatience)
 	}
 	if a.send != nil {
 		t.Send = a.send(t.Nonce)

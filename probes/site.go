@@ -128,7 +128,8 @@ type Options struct {
 	// Silence is the time of one attempt by datagram, whose denial is silence. 0 is 250 ms; as with Budget, silence is listened to
 	// once more for three times as long.
 	Silence time.Duration
-	// Serving is how long the guest listens for the host to come in. 0 is 400 ms.
+	// Serving is how long the guest listens for the host to come in, from when its listener has answered the guest itself, which may
+	// take four times as long. 0 is 400 ms.
 	Serving time.Duration
 	// Online lets probes of public addresses run where no world stands in for them. Without it they are not applicable.
 	Online bool

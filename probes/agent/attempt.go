@@ -92,7 +92,8 @@ type Attempt struct {
 	Count    int            `json:"count,omitempty"`    // of a method that repeats
 	Send     [][]byte       `json:"send,omitempty"`     // what is sent; nil is the nonce in echo's form. See Attempt.Messages
 	Nonce    echo.Nonce     `json:"nonce"`
-	BudgetMS int            `json:"budget_ms"` // from the first system call to the last byte of the answer
+	BudgetMS int            `json:"budget_ms"`           // from the first system call to the last byte of the answer
+	ListenMS int            `json:"listen_ms,omitempty"` // how long a listener goes on once the guest's own dial has come; 0 is until the budget is gone
 	Phase    int            `json:"phase"`
 	DelayMS  int            `json:"delay_ms,omitempty"` // waited after the phase began
 	After    string         `json:"after,omitempty"`    // an attempt of an earlier phase; with When
@@ -104,6 +105,14 @@ func (a Attempt) Budget() time.Duration { return time.Duration(a.BudgetMS) * tim
 
 // Delay is how long the attempt waits after its phase began.
 func (a Attempt) Delay() time.Duration { return time.Duration(a.DelayMS) * time.Millisecond }
+
+// Listen is how long a listener goes on once the guest's own dial has come, the rest of the budget at the most.
+func (a Attempt) Listen() time.Duration {
+	if a.ListenMS == 0 {
+		return a.Budget()
+	}
+	return time.Duration(a.ListenMS) * time.Millisecond
+}
 
 // Messages are what is sent, in order. On a stream each but the first is sent only if an answer to the one before came whose
 // head, up to an empty line, has the HTTP status 200: so a proxy is asked for a tunnel, and what is meant for the far end does
@@ -160,6 +169,9 @@ func (a Attempt) validate(before map[string]int) error {
 	}
 	if a.BudgetMS <= 0 || a.Budget() > MaxBudget {
 		return fmt.Errorf("budget of %d ms: want more than none and at most %s", a.BudgetMS, MaxBudget)
+	}
+	if a.ListenMS < 0 || a.ListenMS > a.BudgetMS || a.ListenMS > 0 && a.Network != Serve {
+		return fmt.Errorf("listening for %d of %d ms over %q: want none below 0 and none above, and a listener", a.ListenMS, a.BudgetMS, a.Network)
 	}
 	if a.Phase < 0 || a.DelayMS < 0 || a.Delay() > MaxBudget {
 		return fmt.Errorf("phase %d, delay %d ms: want none below 0, and a delay of at most %s", a.Phase, a.DelayMS, MaxBudget)

@@ -21,6 +21,7 @@ type guestbook struct {
 	own   echo.Nonce
 	last  echo.Nonce    // ends the book when it comes; "" never comes
 	ended chan struct{} // closed then
+	begun chan struct{} // closed when the agent's own dial came
 	mu    sync.Mutex
 	seen  map[string]bool // nonce and network
 	self  string          // the line of the agent's own dial, "" until it came
@@ -29,7 +30,7 @@ type guestbook struct {
 }
 
 func newGuestbook(a Attempt) *guestbook {
-	g := &guestbook{own: a.Nonce, ended: make(chan struct{}), seen: make(map[string]bool)}
+	g := &guestbook{own: a.Nonce, ended: make(chan struct{}), begun: make(chan struct{}), seen: make(map[string]bool)}
 	if len(a.Send) > 0 {
 		g.last = echo.Nonce(a.Send[0])
 	}
@@ -59,6 +60,9 @@ func (g *guestbook) sign(b []byte, peer netip.AddrPort, mark string) []byte {
 	line := fmt.Sprintf("%s %s%s", nonce, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), mark)
 	switch {
 	case nonce == g.own:
+		if g.self == "" { // it may come over each network once
+			close(g.begun)
+		}
 		g.self = line + " self\n"
 	case g.lines.Len()+len(line) > bookRoom:
 		g.cut = true

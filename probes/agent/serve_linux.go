@@ -11,7 +11,7 @@ import (
 
 // serve listens at the attempt's address, and at Also if there is one, for streams and datagrams, until the budget is gone or the nonce
 // in Send has come, and reports every nonce that came, with its peer. It dials itself with the attempt's own nonce until that has come:
-// on tsi a listen is not honoured at once.
+// on tsi a listen is not honoured at once, and from then on it goes on for the attempt's Listen.
 //
 // What comes in is taken in beside it: on tsi an accept may not come back (libkrunfw#137), and what was written down until then counts.
 func serve(a Attempt, r *Result, start time.Time) error {
@@ -28,13 +28,24 @@ func serve(a Attempt, r *Result, start time.Time) error {
 		rooms = append(rooms, room)
 	}
 	go g.greet(a, deadline)
-	select {
-	case <-g.ended:
-	case <-time.After(time.Until(deadline)):
-	}
+	g.await(a, deadline)
 	closeRooms(rooms)
 	r.Stage, r.Reply = StageDone, g.page()
 	return nil
+}
+
+// await returns when the listener has listened for as long as it is to.
+func (g *guestbook) await(a Attempt, deadline time.Time) {
+	select {
+	case <-g.ended:
+		return
+	case <-g.begun:
+	case <-time.After(time.Until(deadline)):
+	}
+	select {
+	case <-g.ended:
+	case <-time.After(min(a.Listen(), time.Until(deadline))):
+	}
 }
 
 // served are the addresses that a listener is at.

@@ -114,6 +114,27 @@ func TestServeMany(t *testing.T) {
 	}
 }
 
+// A listener goes on for as long as it is asked to from when it was heard to listen, and not for all of its budget.
+func TestServeListens(t *testing.T) {
+	const listen = 150
+	a := Attempt{ID: "x", Network: Serve, Addr: closedPort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20_000, ListenMS: listen}
+	start := time.Now()
+	r := dial(a, start)
+	if took := time.Since(start); took < listen*time.Millisecond || took > a.Budget()/4 {
+		t.Errorf("it went on for %s", took)
+	}
+	r.reads(t, StageDone, "", Reachable)
+	for _, ms := range []int{-1, a.BudgetMS + 1} {
+		a.ListenMS = ms
+		if err := a.validate(nil); err == nil {
+			t.Errorf("listening for %d ms is taken", ms)
+		}
+	}
+	if err := (Attempt{ID: "x", Network: TCP4, Addr: a.Addr, Nonce: a.Nonce, BudgetMS: 10, ListenMS: 1}).validate(nil); err == nil {
+		t.Error("a dial that listens is taken")
+	}
+}
+
 func TestServeNowhere(t *testing.T) {
 	taken := listener(t, "127.0.0.1:0", nil)
 	for _, c := range []struct {
