@@ -3,7 +3,6 @@ package probes
 import (
 	"net"
 	"net/netip"
-	"slices"
 
 	"bottle.internal/probes/agent"
 )
@@ -22,7 +21,7 @@ var groupProbes = []Probe{
 		Control: groupControl, Remedy: policyRemedy,
 		Source: "deepce scan; tsi: a multicast sendto without a policy leaves by the host's default interface", Where: groupWhere,
 		aims: func(r *rig) ([]aim, absence) {
-			return r.groupAims(agent.Multicast, func(*net.IPNet) []netip.Addr {
+			return r.groupAims(agent.Multicast, multicastPort, func(netip.Prefix) []netip.Addr {
 				return []netip.Addr{netip.AddrFrom4([4]byte{239, 1, 2, 3}), netip.AddrFrom4([4]byte{224, 0, 0, 251})}
 			})
 		},
@@ -33,43 +32,46 @@ var groupProbes = []Probe{
 		Why:     "What answers broadcasts gives out addresses, names and wakes machines; a guest that can send one speaks to the whole network at once.",
 		Control: groupControl, Remedy: policyRemedy,
 		Source: "tsi-and-virtio-net, row 42 (255.255.255.255 and the bridge's broadcast address)", Where: groupWhere,
-		aims: func(r *rig) ([]aim, absence) { return r.groupAims(agent.Broadcast, broadcasts) },
+		aims: func(r *rig) ([]aim, absence) { return r.groupAims(agent.Broadcast, broadcastPort, broadcasts) },
 	},
 }
 
 // maxBridges bounds how many bridges are listened on: each group there is a silence to be waited for.
 const maxBridges = 2
 
-// worldGroupPort is where a world is spoken to, which listens on all. It is nobody's (RFC 6335 leaves it unassigned).
-const worldGroupPort = 4435
+// Where a world is spoken to, which listens on all ports. These are nobody's (RFC 6335 leaves them unassigned), and not the same: a guest
+// that hears a group on a port hears its own broadcast there.
+const (
+	multicastPort = 4433
+	broadcastPort = 4435
+)
 
-// broadcasts are the addresses of everybody on n, nil being no network in particular.
-func broadcasts(n *net.IPNet) []netip.Addr {
+// broadcasts are the addresses of everybody on n, the zero Prefix being no network in particular.
+func broadcasts(n netip.Prefix) []netip.Addr {
 	all := []netip.Addr{netip.AddrFrom4([4]byte{255, 255, 255, 255})}
-	if n == nil {
+	if !n.IsValid() || !n.Addr().Is4() {
 		return all
 	}
-	var last [4]byte
-	for i, b := range n.IP.To4() {
-		last[i] = b | ^n.Mask[len(n.Mask)-4+i]
+	last := n.Addr().As4()
+	for i, b := range net.CIDRMask(n.Bits(), 8*len(last)) {
+		last[i] |= ^b
 	}
 	return append(all, netip.AddrFrom4(last))
 }
 
 // groupAims speak to groups, with a canary on each container bridge and the world, where there is one, behind them. The canaries' ports
 // are this run's alone.
-func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.Addr) ([]aim, absence) {
+func (r *rig) groupAims(m agent.Method, worldPort uint16, groups func(netip.Prefix) []netip.Addr) ([]aim, absence) {
 	var aims []aim
 	if r.world != nil {
-		for _, g := range groups(nil) {
-			aims = append(aims, aim{network: agent.UDP4, method: m, addr: netip.AddrPortFrom(g, worldGroupPort), wall: policyWall, post: r.world})
+		for _, g := range groups(netip.Prefix{}) {
+			aims = append(aims, aim{network: agent.UDP4, method: m, addr: netip.AddrPortFrom(g, worldPort), wall: policyWall, post: r.world})
 		}
 	}
-	bridges := slices.DeleteFunc(bridgeNets(), func(n *net.IPNet) bool { return slices.Contains(r.site.Passing, bridgeAddr(n)) })
-	for _, n := range bridges[:min(maxBridges, len(bridges))] {
-		on := bridgeAddr(n)
-		for _, g := range groups(n) {
-			if p, err := r.groupPost(g, on); err == nil {
+	wires := r.hosts(isBridge4)
+	for _, on := range wires[:min(maxBridges, len(wires))] {
+		for _, g := range groups(on.Net) {
+			if p, err := r.groupPost(g, on.Addr); err == nil {
 				aims = append(aims, aim{network: agent.UDP4, method: m, addr: p.Addr, wall: policyWall, post: p})
 			}
 		}
@@ -78,34 +80,6 @@ func (r *rig) groupAims(m agent.Method, groups func(*net.IPNet) []netip.Addr) ([
 		return nil, absence{why: "nothing stands in for the internet here, and this host has no container bridge that a canary could listen on"}
 	}
 	return aims, absence{}
-}
-
-// bridgeAddr is the host's address on a bridge.
-func bridgeAddr(n *net.IPNet) netip.Addr {
-	a, _ := netip.AddrFromSlice(n.IP.To4())
-	return a
-}
-
-// bridgeNets are the container bridges of this host, each by its address on it.
-func bridgeNets() []*net.IPNet {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return nil
-	}
-	var all []*net.IPNet
-	for _, i := range interfaces {
-		if !isBridge(i.Name) || i.Flags&net.FlagUp == 0 {
-			continue
-		}
-		addrs, _ := i.Addrs()
-		for _, a := range addrs {
-			if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
-				all = append(all, n)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b *net.IPNet) int { return slices.Compare(a.IP, b.IP) })
-	return all
 }
 
 // groupPost is a canary that hears group on the interface that has the address on.

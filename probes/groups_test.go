@@ -2,7 +2,8 @@ package probes
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"bottle.internal/probes/agent"
@@ -14,10 +15,7 @@ func TestBroadcasts(t *testing.T) {
 		"172.17.0.1/16": "[255.255.255.255 172.17.255.255]",
 		"10.9.8.7/29":   "[255.255.255.255 10.9.8.7]",
 	} {
-		var n *net.IPNet
-		if ip, p, err := net.ParseCIDR(text); err == nil {
-			n = &net.IPNet{IP: ip, Mask: p.Mask}
-		}
+		n, _ := netip.ParsePrefix(text)
 		if got := fmt.Sprint(broadcasts(n)); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
@@ -29,7 +27,7 @@ func TestGroupAims(t *testing.T) {
 	s := site(t, TSI)
 	for _, m := range []agent.Method{agent.Multicast, agent.Broadcast} {
 		r := newRig(s, quick)
-		aims, none := r.groupAims(m, broadcasts)
+		aims, none := r.groupAims(m, broadcastPort, broadcasts)
 		if none.why != "" || len(aims) == 0 || aims[0].post != r.world || aims[0].method != m {
 			t.Errorf("%+v, %+v", aims, none)
 		}
@@ -42,15 +40,15 @@ func TestGroupAims(t *testing.T) {
 	}
 	s.World = nil
 	passing := s
-	for _, n := range bridgeNets() {
-		passing.Passing = append(passing.Passing, bridgeAddr(n))
+	for _, a := range hostAddrs() {
+		passing.Passing = append(passing.Passing, a.Addr)
 	}
-	if aims, none := newRig(passing, quick).groupAims(agent.Broadcast, broadcasts); len(aims) != 0 || none.why == "" {
+	if aims, none := newRig(passing, quick).groupAims(agent.Broadcast, broadcastPort, broadcasts); len(aims) != 0 || none.why == "" {
 		t.Errorf("bridges that come and go are listened on: %+v", aims)
 	}
 	r := newRig(s, quick)
 	defer func() { _ = r.close() }()
-	if aims, none := r.groupAims(agent.Broadcast, broadcasts); (len(aims) == 0) != (none.why != "") || len(bridgeNets()) == 0 && none.why == "" {
+	if aims, none := r.groupAims(agent.Broadcast, broadcastPort, broadcasts); (len(aims) == 0) != (none.why != "") || !slices.ContainsFunc(hostAddrs(), isBridge4) && none.why == "" {
 		t.Errorf("%+v, %+v", aims, none)
 	}
 }

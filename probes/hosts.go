@@ -12,9 +12,10 @@ import (
 
 // A hostAddr is an address of this host and what it is there for.
 type hostAddr struct {
-	netip.Addr        // with a zone where it is link-local
-	Interface  string // its name
-	Bridge     bool   // the host's end of a network of containers or guests
+	netip.Addr              // with a zone where it is link-local
+	Net        netip.Prefix // the address and its network
+	Interface  string       // its name
+	Bridge     bool         // the host's end of a network of containers or guests
 }
 
 // bridges are what interfaces of container and virtual machine networks are called.
@@ -44,7 +45,7 @@ func hostAddrs() []hostAddr {
 			if ip.Is6() && ip.IsLinkLocalUnicast() {
 				ip = ip.WithZone(i.Name)
 			}
-			all = append(all, hostAddr{ip, i.Name, isBridge(i.Name)})
+			all = append(all, hostAddr{ip, p, i.Name, isBridge(i.Name)})
 		}
 	}
 	return all
@@ -75,15 +76,25 @@ func isLocal6(a hostAddr) bool { return a.Is6() && a.IsLinkLocalUnicast() }
 func isAny4(a hostAddr) bool { return isLAN(a) || isBridge4(a) }
 
 // hosts are the addresses of this host that a guest must not reach: those that f takes, without the allowed destination's, which
-// in topology alias is one of them, and without those that this sandbox says are allowed besides.
-func (r *rig) hosts(f filter) []netip.Addr {
-	var all []netip.Addr
-	for _, a := range hostAddrs() {
-		if f(a) && a.WithZone("") != r.site.Allowed.Addr.Addr() && !slices.Contains(r.site.Passing, a.Addr) {
-			all = append(all, a.Addr)
-		}
+// in topology alias is one of them, and without those that may not last as long as this run.
+func (r *rig) hosts(f filter) []hostAddr {
+	all := slices.DeleteFunc(hostAddrs(), func(a hostAddr) bool {
+		return !f(a) || a.WithZone("") == r.site.Allowed.Addr.Addr() || slices.Contains(r.site.Passing, a.Addr)
+	})
+	lasting := slices.DeleteFunc(slices.Clone(all), r.foreign)
+	if len(lasting) == 0 {
+		return all
 	}
-	return all
+	return lasting
+}
+
+// madeNetworks is what Docker calls the bridge of a network that somebody made; the one that is always there is docker0.
+const madeNetworks = "br-"
+
+// foreign reports whether a is the end of a network that somebody made for other containers and takes away when they are done, at any
+// time: no canary lasts there. The wall before it is the wall before any other bridge.
+func (r *rig) foreign(a hostAddr) bool {
+	return strings.HasPrefix(a.Interface, madeNetworks) && !a.Net.Contains(r.site.Allowed.Addr.Addr())
 }
 
 // maxHosts bounds how many addresses of a kind are tried: a host with a hundred bridges has the same wall before each.
@@ -97,7 +108,7 @@ func (r *rig) hostAims(what string, f filter, shape func(*aim)) ([]aim, absence)
 	}
 	var aims []aim
 	for _, h := range hosts[:min(maxHosts, len(hosts))] {
-		aims = append(aims, r.hostAim(netip.AddrPortFrom(h, 0), shape))
+		aims = append(aims, r.hostAim(netip.AddrPortFrom(h.Addr, 0), shape))
 	}
 	return aims, absence{}
 }

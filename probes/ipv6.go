@@ -74,7 +74,7 @@ func (r *rig) linkLocalAims() ([]aim, absence) {
 		if err != nil {
 			continue
 		}
-		a := r.hostAim(netip.AddrPortFrom(h, 0), nil)
+		a := r.hostAim(netip.AddrPortFrom(h.Addr, 0), nil)
 		if a.absent != "" {
 			continue
 		}

@@ -265,7 +265,7 @@ func (r *rig) portSampleAims() ([]aim, absence) {
 	}
 	var aims []aim
 	for _, port := range samplePorts {
-		if a := r.hostAim(netip.AddrPortFrom(hosts[0], port), nil); a.absent == "" {
+		if a := r.hostAim(netip.AddrPortFrom(hosts[0].Addr, port), nil); a.absent == "" {
 			aims = append(aims, a)
 		}
 	}
@@ -279,7 +279,7 @@ func (r *rig) port53Aims() ([]aim, absence) {
 	shape := func(a *aim) { a.send = sendDNSOverTCP }
 	hosts := r.hosts(isAny4)
 	for _, h := range hosts {
-		if a := r.hostAim(netip.AddrPortFrom(h, 53), shape); a.absent == "" {
+		if a := r.hostAim(netip.AddrPortFrom(h.Addr, 53), shape); a.absent == "" {
 			return []aim{a}, absence{}
 		}
 	}

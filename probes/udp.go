@@ -105,7 +105,7 @@ func (r *rig) udpHost(f filter, port uint16, shape func(*aim)) ([]aim, absence) 
 	hosts := r.hosts(f)
 	var aims []aim
 	for _, h := range hosts[:min(maxHosts, len(hosts))] {
-		a := r.hostAim(netip.AddrPortFrom(h, port), func(a *aim) {
+		a := r.hostAim(netip.AddrPortFrom(h.Addr, port), func(a *aim) {
 			overUDP(a)
 			if shape != nil {
 				shape(a)
