@@ -15,6 +15,9 @@ import (
 	"bottle.internal/internal/echo"
 )
 
+// childStart is what the start of a process may take on a loaded host.
+const childStart = 2 * time.Second
+
 // dialApart makes the attempt in its plain way in a child of the agent's that has a network namespace of its own, and, where that
 // takes privileges that the agent lacks, a user namespace as well: a thread cannot leave the user namespace of its process.
 func dialApart(a Attempt, r *Result, start time.Time) error {
@@ -26,7 +29,7 @@ func dialApart(a Attempt, r *Result, start time.Time) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), start.Add(a.Budget()+overrun/2))
+	ctx, cancel := context.WithDeadline(context.Background(), start.Add(a.patience()-overrun/2))
 	defer cancel()
 	out, err := child(ctx, text, unix.CLONE_NEWNET)
 	if errors.Is(err, unix.EPERM) {

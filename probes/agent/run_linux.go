@@ -105,7 +105,7 @@ func (b *batch) attempt(a Attempt) Result {
 		defer func() { <-b.flows }() // a socket that is stuck keeps its token
 		done <- b.dial(a, start)
 	}()
-	giveUp := time.NewTimer(a.Budget() + overrun)
+	giveUp := time.NewTimer(a.patience())
 	defer giveUp.Stop()
 	select {
 	case r := <-done:
@@ -117,6 +117,14 @@ func (b *batch) attempt(a Attempt) Result {
 	case <-end.C:
 		return a.outcome(StageUnfinished)
 	}
+}
+
+// patience is when an attempt is given up that does not keep to its budget. The budget of one that a child makes begins when the child does.
+func (a Attempt) patience() time.Duration {
+	if a.Method == OwnNetNS {
+		return a.Budget() + overrun + childStart
+	}
+	return a.Budget() + overrun
 }
 
 // outcome is the result of an attempt that was not made, or not to its end.
