@@ -54,8 +54,8 @@ func evasion(id string, s Severity, m agent.Method, how, why, source string) Pro
 
 const (
 	raceRounds    = 200
-	raceBudget    = 400 * time.Millisecond // or as many rounds as fit
-	exhaustedWith = 300                    // more than the 256 flows that smolvm's relay table holds
+	raceBudget    = 2 * time.Second // a fifth of it, or as many rounds as fit, where there was a race
+	exhaustedWith = 300             // more than the 256 flows that smolvm's relay table holds
 )
 
 func (r *rig) shapeEvasion(a *aim, m agent.Method) {

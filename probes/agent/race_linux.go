@@ -11,8 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raceAgain is how much longer a race may get whose two threads did not run at the same time so far, as on a busy or single processor.
-const raceAgain = 16
+const (
+	// raceAgain is how many more rounds a race may have whose two threads did not run at the same time so far, as on a busy or single
+	// processor.
+	raceAgain = 16
+	// raceShare is the part of the budget that a race has in which they did.
+	raceShare = 5
+)
 
 // raceWait bounds one connect of a race: the next one may be faster, and a dropped SYN would eat the budget of all.
 const raceWait = 50 * time.Millisecond
@@ -62,7 +67,8 @@ func raceWord(addr netip.AddrPort) uint64 {
 	return *(*uint64)(unsafe.Pointer(&raw))
 }
 
-// race connects Count times or more, or until the budget is gone, to an address that flips between Also and Addr, and stops at the first echo.
+// race connects Count times or for a fifth of the budget to an address that flips between Also and Addr, and stops at the first echo. While
+// the kernel has read one of the two only it goes on, for as long as the budget lasts.
 //
 // What makes it honest: the nonce is sent only after connect succeeded and the kernel says that the peer is Addr, so a canary at Addr
 // that sees it was reached past a wall that had looked at Also; and if no connection at all came about to Also, the race was none.
@@ -74,10 +80,11 @@ func race(s *stream, a Attempt, r *Result) error {
 	var tally Tally
 	var last, lost error
 	misses := 0
-	rounds := max(1, a.Count)
-	for i := 0; i < rounds && time.Now().Before(s.deadline); i++ {
-		if i == a.Count-1 && (tally.Also == 0 || misses+tally.Addr == 0) {
-			rounds *= raceAgain
+	rounds, enough := max(1, a.Count), s.start.Add(a.Budget()/raceShare)
+	for i := 0; i < raceAgain*rounds && time.Now().Before(s.deadline); i++ {
+		had := tally.Also > 0 && misses+tally.Addr > 0
+		if had && (i >= rounds || time.Now().After(enough)) {
+			break
 		}
 		one := s.part(earlier(time.Now().Add(raceWait), s.deadline))
 		peer, err := one.raceOnce(racing.addr)
