@@ -34,7 +34,11 @@ func newProxy(s Settings, j *journal) http.Handler {
 	p := newForwarder(s, j)
 	p.Tr.Proxy = http.ProxyURL(s.Upstream)
 	p.ConnectDialWithReq = func(req *http.Request, _, addr string) (net.Conn, error) {
-		return dialThrough(req.Context(), s.Upstream, addr)
+		c, err := dialThrough(req.Context(), s.Upstream, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tunnel{Conn: c, judge: func(name string) bool { return j.inside(s.Allow, req.RemoteAddr, addr, name) }}, nil
 	}
 	judge := func(method, peer string, t target, ok bool) verdict {
 		v := verdict{false, "malformed-target"}
@@ -62,6 +66,21 @@ func newProxy(s Settings, j *journal) http.Handler {
 		return r, nil
 	})
 	return p
+}
+
+// inside decides by the name that a TLS client asks for in its tunnel to addr: the tunnel's own, or another that is listed at its port.
+func (j *journal) inside(rules Rules, peer, addr, name string) bool {
+	asked, _ := parseTarget(addr, 0) // it was judged
+	t, ok := parseTarget(name, asked.port)
+	if ok && t == asked {
+		return true
+	}
+	v := verdict{false, "malformed-server-name"}
+	if ok {
+		v = rules.judge(t, ownAddr)
+	}
+	j.decide("TLS", peer, t.String(), v)
+	return v.allow
 }
 
 // newEgress is the hop that dials out. Names were judged before; it alone sees the address a name resolves to, and refuses
@@ -186,6 +205,10 @@ type earlyConn struct {
 }
 
 func (c *earlyConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+func (c *earlyConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func (c *earlyConn) CloseRead() error { return closeRead(c.Conn) }
 
 // serve runs h on addr until ctx ends; tunnels are cut then.
 func serve(ctx context.Context, addr netip.AddrPort, h http.Handler) error {
