@@ -35,6 +35,7 @@ type settings struct {
 	publish  map[uint16]netip.AddrPort // container port to host address; nil = none
 	canaries []uint16                  // where canaries listen; nil = on free ports
 	canary   netip.AddrPort            // where the one that PID 1 keeps listens; invalid = none
+	hosts    map[string]netip.Addr     // names that only the container knows; nil = none
 }
 
 func newSettings(opts []testcontainers.ContainerCustomizer) (settings, error) {
@@ -103,6 +104,21 @@ func WithProxyAllow(hosts ...string) Option {
 			return fmt.Errorf("WithProxyAllow: %q is no host", hosts[i])
 		}
 		s.allow = append(s.allow, hosts...)
+		return nil
+	}
+}
+
+// WithHost has name lead to addr in the container, by its hosts file: no resolver is asked for it. Only a container has it, and names are
+// none of the proxy's list by that.
+func WithHost(name string, addr netip.Addr) Option {
+	return func(s *settings) error {
+		if name == "" || strings.ContainsAny(name, " :,*") || !addr.IsValid() {
+			return fmt.Errorf("WithHost: %q at %q is no host", name, addr)
+		}
+		if s.hosts == nil {
+			s.hosts = make(map[string]netip.Addr)
+		}
+		s.hosts[name] = addr
 		return nil
 	}
 }

@@ -83,6 +83,9 @@ func TestBadOptions(t *testing.T) {
 		"no canary port":     WithCanaryPorts(0),
 		"no kept canary's":   WithCanary(0),
 		"one canary twice":   WithCanaryPorts(1, 1),
+		"a host by no name":  WithHost("", n.Host(3)),
+		"two hosts in one":   WithHost("a.test:192.0.2.1 b.test", n.Host(3)),
+		"a host nowhere":     WithHost("a.test", netip.Addr{}),
 	} {
 		if _, err := newSettings(customizers(o)); err == nil {
 			t.Errorf("%s passes", name)

@@ -49,8 +49,8 @@ func NewRemote(p Place, canary uint16, open func(port uint16) netip.AddrPort, op
 	if err != nil {
 		return nil, fmt.Errorf("remote bundle: %w", err)
 	}
-	if s.network != nil || s.publish != nil || s.canaries != nil || s.canary.IsValid() {
-		return nil, errors.New("remote bundle: WithNetwork, WithPublish, WithCanary and WithCanaryPorts are about a container, and there is none")
+	if s.network != nil || s.publish != nil || s.canaries != nil || s.canary.IsValid() || s.hosts != nil {
+		return nil, errors.New("remote bundle: WithNetwork, WithPublish, WithHost, WithCanary and WithCanaryPorts are about a container, and there is none")
 	}
 	for name, at := range s.listen {
 		if at.Addr().IsUnspecified() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 		testcontainers.WithConfigModifier(func(c *container.Config) { c.User = unprivileged }),
 		testcontainers.WithHostConfigModifier(harden),
 	}
-	out = append(out, s.publishers()...)
+	out = append(append(out, s.publishers()...), s.namers()...)
 	if s.name != "" {
 		out = append(out, testcontainers.WithName(s.name))
 	}
@@ -111,6 +112,20 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 			}
 			ep.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: s.addr}
 		}))
+}
+
+// namers write what WithHost asked for into the container's hosts file.
+func (s settings) namers() []testcontainers.ContainerCustomizer {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(s.hosts)) {
+		lines = append(lines, name+":"+s.hosts[name].String())
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return []testcontainers.ContainerCustomizer{
+		testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.ExtraHosts = append(h.ExtraHosts, lines...) }),
+	}
 }
 
 // alias is the bundle's name on its network.
