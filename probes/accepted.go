@@ -20,11 +20,16 @@ const (
 	ownWall wall = "own"
 	// proxyWall: the sidecar takes the request and refuses it.
 	proxyWall wall = "proxy"
+	// tunnelWall: the sidecar opens a tunnel, looks at what is sent through it, and refuses that.
+	tunnelWall wall = "tunnel"
 	// haltedWall: whoever would have to carry it does nothing. Its kernel may complete a handshake in its stead.
 	haltedWall wall = "halted"
 	// kernelWall: the guest's kernel has no such thing, or keeps it from the guest.
 	kernelWall wall = "kernel"
 )
+
+// ofSidecar reports whether it is the sidecar that has to refuse: a twin without the policy has the same wall.
+func (w wall) ofSidecar() bool { return w == proxyWall || w == tunnelWall }
 
 // A reading says under which circumstances an observation is what a wall that holds looks like.
 type reading struct {
@@ -36,6 +41,8 @@ type reading struct {
 	nobody bool
 	// refusal: the answer has to be the refusal of an HTTP proxy.
 	refusal bool
+	// alert: the answer has to be a fatal alert of TLS that says that a rule stopped it.
+	alert bool
 	// trick: it is accepted of an attempt with a method only: a kernel that does not know the way round a wall keeps the wall.
 	trick bool
 }
@@ -91,6 +98,7 @@ var accepted = map[string]map[wall]map[class]readings{
 		bindingWall: {streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}}},
 		haltedWall:  {streams: {Refused: {}, Reset: {}, Unreachable: {}, Filtered: {}, HandshakeOnly: {}}},
 		proxyWall:   {streams: {Intercepted: {refusal: true}, Reset: {}}},
+		tunnelWall:  {streams: {Intercepted: {alert: true}}},
 		kernelWall: {
 			local: {
 				Absent: {}, Refused: {}, Reset: {}, Denied: {}, ReadOnly: {}, Unsupported: {}, Unreachable: {}, Filtered: {},
@@ -108,10 +116,13 @@ const plain = ""
 // refusals are what a proxy answers that does not do what it was asked.
 var refusals = regexp.MustCompile(`^HTTP/1\.[01] [45]\d\d\b`)
 
+// alerts are the fatal ones of TLS, as excerpt writes them, that a middlebox sends for a rule's sake: access_denied and unrecognized_name.
+var alerts = regexp.MustCompile(`^\\x15\\x03\\x0[0-4]\\x00\\x02\\x02[1p]$`)
+
 // accept finds the reading of an attempt, and whether it is accepted at all.
 func accept(backend string, w wall, a Attempt) (reading, bool) {
 	row, ok := accepted[backend]
-	if !ok || slices.Contains([]wall{proxyWall, haltedWall, kernelWall}, w) {
+	if !ok || slices.Contains([]wall{proxyWall, tunnelWall, haltedWall, kernelWall}, w) {
 		row = accepted[plain]
 	}
 	r, ok := row[w][classOf(a.Network)][a.Observation]
@@ -126,7 +137,7 @@ func accept(backend string, w wall, a Attempt) (reading, bool) {
 		return reading{}, false // an agent that has no way to look has not looked
 	case a.Method == agent.SysCall && a.Errno == "EINVAL":
 		return reading{}, false // a call that the agent does not know, or one that was let through to look at its arguments
-	case r.refusal && !refusals.MatchString(a.Reply), r.trick && a.Method == "":
+	case r.refusal && !refusals.MatchString(a.Reply), r.alert && !alerts.MatchString(a.Reply), r.trick && a.Method == "":
 		return reading{}, false
 	}
 	return r, true

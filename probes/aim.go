@@ -32,6 +32,8 @@ type aim struct {
 	// shows finds in an answer what only the host, or what only a guest without walls, can know; "" is nothing. nil looks for
 	// the listener's proof alone.
 	shows func(reply []byte) string
+	// proves reports whether reply is an answer to sent that nobody but the listener can give; nil looks for echo's proof alone.
+	proves func(sent [][]byte, reply []byte) bool
 	// needs is what any guest's answer has in it: without it the look did not see what it was to see. "" needs nothing.
 	needs string
 	// asked is what a proxy is asked for, as its log would say it, where that holds neither the nonce nor the canary's address.

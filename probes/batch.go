@@ -143,6 +143,9 @@ func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []
 			continue
 		}
 		reply := j.results[s.ID].Reply
+		if of.proves != nil && a.Fault == "" && of.proves(s.Send, reply) {
+			a.Proved, a.Observation, a.Reply = true, Reachable, ""
+		}
 		if of.shows != nil && a.Fault == "" && len(reply) > 0 {
 			a.Shown = plainText(of.shows(reply))
 		}

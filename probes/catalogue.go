@@ -72,7 +72,7 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 
 // All is the catalogue, ordered by id.
 func All() []Probe {
-	all := slices.Concat(tcpProbes, tcpHostProbes, sharedProbes, roadProbes(), evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes,
+	all := slices.Concat(tcpProbes, tcpHostProbes, sharedProbes, roadProbes(), evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes, originProbes,
 		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
 		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes,
 		boundaryProbes)

@@ -132,7 +132,7 @@ func (q question) stoppedBy(t trial) outcome {
 		return held("%s: nothing but the policy gives %s there", t.target, t.effective()[0].claim())
 	case q.policyOnly(t) && t.log.State == Held:
 		return held("%s was silent, and nothing but the policy gives %s there", t.target, t.effective()[0].claim())
-	case t.wall == proxyWall && t.log.State == Held && t.denial.Text != "":
+	case t.wall.ofSidecar() && t.log.State == Held && t.denial.Text != "":
 		return t.denial
 	case q.isolation.State == Held && t.log.State == Held && t.class != local && t.class != served:
 		return held("%s was silent, and %s", t.target, q.isolation.Text)

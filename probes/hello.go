@@ -15,9 +15,14 @@ func canaryName(n echo.Nonce) string { return string(n) + "." + canaryZone }
 // clientHello is what a TLS client sends first to a server whose name carries n. It is crypto/tls's own, so that a middlebox
 // which reads names finds one where it looks for it. No alpn means that the hello has none; each has 1 to 255 bytes.
 func clientHello(n echo.Nonce, alpn ...string) []byte {
+	return helloOf(&tls.Config{ServerName: canaryName(n), NextProtos: alpn})
+}
+
+// helloOf is what a TLS client with these settings sends first.
+func helloOf(c *tls.Config) []byte {
 	var first flight
 	// The handshake has nobody to talk to and fails, when what is wanted is there.
-	_ = tls.Client(&first, &tls.Config{ServerName: canaryName(n), NextProtos: alpn}).HandshakeContext(context.Background())
+	_ = tls.Client(&first, c).HandshakeContext(context.Background())
 	return first.sent
 }
 

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -18,6 +19,8 @@ type Proxy struct {
 	Near netip.Addr
 	// Own is a listener on the sidecar's own loopback, which nobody must reach through the proxy; the zero Target is none.
 	Own Target
+	// Origin is what the proxy's list has for the sake of the probes; the zero Origin is nothing.
+	Origin Origin
 	// Halt stops the sidecar with all that is in it, for a while. nil means that it cannot be done, or must not.
 	Halt func(ctx context.Context) (Halted, error)
 	// Dial asks the listener at addr to echo n, from the proxy's own position and past its rules: that a target is in the proxy's
@@ -102,7 +105,7 @@ func (r *rig) proxyAims(roads []road) ([]aim, absence) {
 			none = n
 			continue
 		}
-		a.addr, a.wall, a.budget = r.site.Proxy.Addr, proxyWall, proxyBudget
+		a.addr, a.wall, a.budget = r.site.Proxy.Addr, cmp.Or(a.wall, proxyWall), proxyBudget
 		aims = append(aims, a)
 	}
 	if len(aims) > 0 {

@@ -27,7 +27,8 @@ type rig struct {
 	failures  map[netip.AddrPort]error
 	datagrams map[netip.AddrPort]*post
 
-	nearProxy, ownProxy *post // what is asked for through the sidecar's proxy
+	nearProxy, ownProxy *post   // what is asked for through the sidecar's proxy
+	origin              *origin // what its list has; nil until it is first asked for
 	socket              hostSocket
 	cases               map[spot]boundary.Case // what the boundary's probes dial, and why
 	unplaced            map[string]int         // by probe: how many cases nothing of ours could stand behind

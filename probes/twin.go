@@ -76,7 +76,7 @@ func (b *batch) flip(t *trialPlan) outcome {
 	switch {
 	case t.path:
 		return notChecked("the allowed destination is allowed to both")
-	case t.aim.wall == proxyWall && t.aim.post != nil && t.aim.post.before.State == Held && b.rig.site.Proxy != nil && b.rig.site.Proxy.Dial != nil:
+	case t.aim.wall.ofSidecar() && t.aim.post != nil && t.aim.post.before.State == Held && b.rig.site.Proxy != nil && b.rig.site.Proxy.Dial != nil:
 		return held("past its rules, the proxy's own position reaches %s", t.aim.post.Name)
 	case t.aim.post != nil && t.aim.post.reached.Text != "":
 		return t.aim.post.reached

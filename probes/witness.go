@@ -54,7 +54,7 @@ func readWitness(ctx context.Context, name string, read func(context.Context, ti
 
 // denial joins a trial with the enforcer's log: on the nonce where a name carries it, else on address and port.
 func (b *batch) denial(t *trialPlan) outcome {
-	if t.aim.wall == proxyWall {
+	if t.aim.wall.ofSidecar() {
 		return b.refusal(t)
 	}
 	if t.aim.wall == haltedWall {
@@ -137,7 +137,8 @@ func (t *trialPlan) asked(dest string) bool {
 			return true
 		}
 	}
-	return t.aim.also.IsValid() && dest == t.aim.also.String() || t.aim.asked != "" && sameDest(dest, t.aim.asked)
+	name, _, _ := strings.Cut(dest, " ") // a hop that dials logs the address as well
+	return t.aim.also.IsValid() && dest == t.aim.also.String() || t.aim.asked != "" && (sameDest(dest, t.aim.asked) || sameDest(name, t.aim.asked))
 }
 
 // sameDest compares what a log has with what was asked for: a proxy writes a mapped address as IPv4.
@@ -174,7 +175,7 @@ func (q question) stopperOf(t trial) string {
 	effective := t.effective()
 	last := effective[len(effective)-1].Observation
 	switch {
-	case t.denial.State == Held && t.wall == proxyWall:
+	case t.denial.State == Held && t.wall.ofSidecar():
 		return "the sidecar's proxy, by its log"
 	case t.denial.State == Held && t.wall == haltedWall:
 		return "nobody had to: the sidecar was halted"
@@ -184,7 +185,7 @@ func (q question) stopperOf(t trial) string {
 		return "the policy, by an errno that only it gives"
 	case t.denial.State == Held:
 		return "the enforcer, by its log"
-	case t.wall == proxyWall:
+	case t.wall.ofSidecar():
 		return "the sidecar's proxy, by its answer"
 	case q.policyOnly(t):
 		return "the policy, by an errno that only it gives"

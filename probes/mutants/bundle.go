@@ -1,5 +1,7 @@
 package mutants
 
+import "bottle.internal/probes"
+
 const (
 	rules = "bundle/daemon/rules.go"
 	proxy = "bundle/daemon/proxy.go"
@@ -83,6 +85,34 @@ var bundleMutants = []Mutant{
 				"\t\tresp, err := http.Get(\"http://\" + r.Host + r.URL.Path)\n\t\tif err == nil {\n\t\t\t_ = resp.Body.Close()\n\t\t}\n\t})",
 		}}},
 		Kills: []Kill{leaks("proxy.host-mismatch")},
+	},
+	{
+		Name: "proxy-nothing-listed", Kind: Bundle, On: on(virtio),
+		Breaks:    "The proxy lets nothing through, so that whatever it denies it denies for free.",
+		Reference: "melodic isolation-probe (an allowed host is reached first); house rules 5 (no negative without a positive control)",
+		Edit:      Edit{Source: []Source{{File: rules, Old: "return verdict{true, r.text}\n\t\t}\n\t\thostListed", New: "return verdict{false, r.text}\n\t\t}\n\t\thostListed"}}},
+		Kills:     []Kill{{Probes: []string{"proxy.allow.https"}, Verdict: probes.Overblocked}, unknown("proxy.sni-mismatch")},
+	},
+	{
+		Name: "proxy-port-blind", Kind: Bundle, On: on(virtio),
+		Breaks:    "The proxy's list is one of hosts: whatever port is asked for.",
+		Reference: "tactics#315 (an allowlist without ports); prior-art proxy.deny.port",
+		Edit:      Edit{Source: []Source{{File: rules, Old: "return r.port == port || r.port == 0 && (port == 80 || port == 443)", New: "return true"}}},
+		Kills:     []Kill{leaks("proxy.deny.port")},
+	},
+	{
+		Name: "proxy-name-blind", Kind: Bundle, On: on(virtio, virtioAlias),
+		Breaks:    "Nobody looks at the name that is asked for inside a tunnel.",
+		Reference: "gh-aw#8878; inspect_k8s#208 (domain fronting); prior-art proxy.sni-mismatch",
+		Edit:      Edit{Source: []Source{{File: "bundle/daemon/tunnel.go", Old: `case err != nil || !whole || name != "" && !t.judge(name):`, New: `case err != nil || !whole || name != "" && !t.judge(name) && name == "":`}}},
+		Kills:     []Kill{leaks("proxy.sni-mismatch")},
+	},
+	{
+		Name: "proxy-rebound", Kind: Bundle, On: on(virtio),
+		Breaks:    "The proxy holds the name against its list, and not the address that the name becomes.",
+		Reference: "pipelock SSRF; smolvm K' dns_filter.rs (learned addresses, owner unchecked); prior-art net.dns.rebind",
+		Edit:      Edit{Source: []Source{{File: proxy, Old: "v := s.Allow.guard(asked, ap, ownAddr)", New: "v := s.Allow.guard(asked, ap, func(netip.Addr) bool { return false })\n\t\t\tv = verdict{true, \"mutant\"}"}}},
+		Kills:     []Kill{leaks("net.dns.rebind")},
 	},
 	{
 		Name: "bundle-published-everywhere", Kind: Container, On: on(virtioAlias),
