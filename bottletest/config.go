@@ -58,6 +58,11 @@ type Config struct {
 	Daemons []string
 	// ProxyAllow are the host patterns that the bundle's proxy lets through; nil lets nothing through.
 	ProxyAllow []string
+	// ProxyOrigin puts two names more on the proxy's list, which the bundle alone takes for something: one leads to this host's end of the
+	// bundle's network, at a port where nothing but a canary of a probe run listens, the other to the bundle's own loopback, where the egress
+	// hop has to refuse it. They are what the probes need that ask what the proxy allows, and the report has them in its policy. false adds
+	// nothing, and those probes are not applicable, as they are in a bundle that is a machine.
+	ProxyOrigin bool
 	// BundleOptions are applied to the bundle last, so they win. Where the bundle is a machine they must be package bundle's.
 	BundleOptions []testcontainers.ContainerCustomizer
 	// BundleRuntime is what runs the bundle. "" is $BOTTLE_BUNDLE_RUNTIME, and without that a container where a container engine
@@ -127,7 +132,7 @@ func (c Config) check() error {
 			errs = append(errs, fmt.Errorf("field Daemons: %q is none of the default bundle's: %q", d, bundle.DaemonNames()))
 		}
 	}
-	errs = append(errs, c.checkBundle()...)
+	errs = append(append(errs, c.checkBundle()...), c.checkOrigin())
 	if _, err := images.Parse(c.Image); err != nil {
 		errs = append(errs, fmt.Errorf("field Image: %w", err))
 	}

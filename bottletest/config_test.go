@@ -29,6 +29,7 @@ func TestBadConfigIsRefusedBeforeAnythingIsCreated(t *testing.T) {
 		"runtime":                 {Config{BundleRuntime: "pod"}, "runtime"},
 		"a machine has no bridge": {Config{BundleRuntime: Machine, Topology: Bridge}, "bridge"},
 		"a machine has no image":  {Config{BundleRuntime: Machine, BundleImage: "mine:1"}, "BundleImage"},
+		"no proxy of ours":        {Config{ProxyOrigin: true, BundleImage: "mine:1"}, "ProxyOrigin"},
 		"port 0":                  {Config{Publish: []uint16{0}}, "Publish"},
 		"a sound rewrite":         {Config{Rewrite: func(args []string) []string { return args }}, "Ungated"},
 	} {

@@ -92,6 +92,9 @@ func (s *containerSidecar) options(p Plan, labels map[string]string) []testconta
 	if p.Topology == Alias {
 		opts = append(opts, publish(p))
 	}
+	for _, o := range p.Origin.options() {
+		opts = append(opts, o)
+	}
 	return append(opts, s.cfg.BundleOptions...)
 }
 

@@ -44,7 +44,9 @@ type Plan struct {
 	ImageDigest string   `json:"image_digest,omitempty"`
 	ImageRoad   Road     `json:"image_road,omitempty"`
 	Daemons     []string `json:"daemons"`
-	GuestEnv    []string `json:"guest_env"` // KEY=VALUE, set on every Exec
+	// Origin is what the proxy's list has for the probes' sake.
+	Origin   Origin   `json:"origin,omitzero"`
+	GuestEnv []string `json:"guest_env"` // KEY=VALUE, set on every Exec
 }
 
 const (
@@ -92,6 +94,7 @@ func NewPlan(cfg Config, slug string, at Location, v smolvm.Version) Plan {
 	if p.Runtime == Machine {
 		p.Inside = insideMachine(v, p.Bundle)
 	}
+	p.Origin = origin(cfg, p.Runtime, p.Gateway)
 	p.Allow = []netip.Prefix{netip.PrefixFrom(p.Bundle, p.Bundle.BitLen())}
 	p.Besides = besides(v, p.Bundle)
 	p.GuestEnv = append(proxyEnv(cfg.Daemons, p.At(proxyPort)), cfg.Env...)
@@ -187,6 +190,9 @@ func (p Plan) String() string {
 		line("published", fmt.Sprintf("port %d at %s", port, p.At(port)))
 	}
 	line("allowlist", p.Allow)
+	for _, text := range p.Origin.text() {
+		line("origin", text)
+	}
 	for _, text := range p.Exposed {
 		line("alias", text)
 	}

@@ -147,7 +147,7 @@ func askedText(p Plan) []string {
 	for _, prefix := range p.Allow {
 		text = append(text, "allow "+prefix.String())
 	}
-	return text
+	return append(text, p.Origin.text()...)
 }
 
 // effectiveText is what is known of the policy in force, and how, and what the release adds unasked.

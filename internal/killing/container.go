@@ -32,7 +32,7 @@ func (r *runner) containerEffect(ctx context.Context, e mutants.Edit, b *bottlet
 	switch {
 	case len(e.ProxyAllow) > 0:
 		for _, kv := range c.Config.Env {
-			if kv == "BOTTLE_PROXY_ALLOW="+strings.Join(e.ProxyAllow, ",") {
+			if strings.HasPrefix(kv+",", "BOTTLE_PROXY_ALLOW="+strings.Join(e.ProxyAllow, ",")+",") {
 				return "the container's environment has " + kv, nil
 			}
 		}

@@ -24,7 +24,7 @@ var daemons = []string{"proxy", "egress"}
 func (r *runner) config(ctx context.Context, e mutants.Edit, on mutants.Base, made *command) (bottletest.Config, error) {
 	c := bottletest.Config{
 		Name: "mutant", Engine: bottletest.Simulator, BundleRuntime: bottletest.Container, Topology: bottletest.Topology(on.Topology),
-		Daemons: daemons, Twin: on.Twin, Ungated: true, ProxyAllow: e.ProxyAllow, Publish: e.Publish, Rewrite: made.rewrite(e),
+		Daemons: daemons, Twin: on.Twin, Ungated: true, ProxyAllow: e.ProxyAllow, ProxyOrigin: true, Publish: e.Publish, Rewrite: made.rewrite(e),
 		Sim: bottletest.SimConfig{Version: on.Version, Faults: e.Faults},
 	}
 	if e.Pack {

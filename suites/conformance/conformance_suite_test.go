@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 var bottle *bottletest.Bottle
 
 var _ = BeforeSuite(func(ctx SpecContext) {
-	bottle = fixture.Boot(ctx, bottletest.Config{Name: "conformance", Daemons: []string{"proxy", "egress"}, Twin: true})
+	bottle = fixture.Boot(ctx, bottletest.Config{Name: "conformance", Daemons: []string{"proxy", "egress"}, ProxyOrigin: true, Twin: true})
 })
 
 var _ = suites.Register(func() *bottletest.Bottle { return bottle })
