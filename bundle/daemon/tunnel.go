@@ -76,7 +76,7 @@ func (t *tunnel) refuse() {
 	t.mu.Lock()
 	t.refused = bytes.NewReader(accessDenied)
 	t.mu.Unlock()
-	_ = t.Conn.Close() // a Read that waits has its answer
+	_ = t.Close() // a Read that waits has its answer
 }
 
 func (t *tunnel) alert() *bytes.Reader {
