@@ -9,11 +9,12 @@ import (
 	"bottle.internal/bundle"
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/internal/owner"
+	"bottle.internal/probes"
 	"bottle.internal/smolvm"
 )
 
-// Sweep removes what killed runs of this user left: machines, host addresses, containers, networks and records whose owner is
-// dead. It never touches what a living process owns, nor anything that the kit did not make. It returns what it removed, such
+// Sweep removes what killed runs of this user left: machines, host addresses, containers, networks, records and what probes planted,
+// whose owner is dead. It never touches what a living process owns, nor anything that the kit did not make. It returns what it removed, such
 // as "machine bottle-test-x1", and what it could not remove as an error; it goes on after a failure. Where no container engine
 // answers, it is an error that a dead run had a container, whose record then stays, and none that nobody had.
 func Sweep(ctx context.Context) (removed []string, err error) {
@@ -22,6 +23,8 @@ func Sweep(ctx context.Context) (removed []string, err error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	removed, err = probes.SweepPlanted()
+	errs = append(errs, err)
 	dead := func(id string) bool { return !owner.Alive(owner.ID(id)) }
 	engine, noEngine := bundle.Detect(ctx)
 	for _, r := range all {

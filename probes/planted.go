@@ -24,14 +24,17 @@ func NewDecoyText() string { return DecoyPrefix + string(echo.NewNonce()) }
 type decoy struct {
 	path, content string
 	post          *post
+	forget        func() // takes back the note of it
 }
 
 // newDecoy plants a decoy in dir, which must be there. Everybody may read it, so that what keeps a guest from it is the
 // sandbox and not the file's mode.
 func newDecoy(dir string) (*decoy, error) {
 	// The name is not one to search for: the guest is told it.
-	d := &decoy{path: filepath.Join(dir, ".bottle-canary-"+string(echo.NewNonce())), content: NewDecoyText()}
+	d := &decoy{path: filepath.Join(dir, decoyName+string(echo.NewNonce())), content: NewDecoyText()}
+	d.forget = NotePlanted(d.path)
 	if err := os.WriteFile(d.path, []byte(d.content+"\n"), 0o600); err != nil {
+		d.forget()
 		return nil, fmt.Errorf("probes: a decoy in %q: %w", dir, err)
 	}
 	if err := os.Chmod(d.path, 0o644); err != nil { // whatever the umask
@@ -60,7 +63,13 @@ func (d *decoy) shows() func([]byte) string {
 }
 
 // Close removes the decoy.
-func (d *decoy) Close() error { return os.Remove(d.path) }
+func (d *decoy) Close() error {
+	err := os.Remove(d.path)
+	if err == nil {
+		d.forget()
+	}
+	return err
+}
 
 // plant makes decoys in those of dirs that are there and take one, and takes them away with the run. It says why if it made
 // none.
@@ -90,7 +99,11 @@ func (r *rig) socketPost(path, dir string) (*post, error) {
 	}
 	r.undo = append(r.undo, c.Close)
 	if dir != "" {
-		r.undo = append(r.undo, func() error { return os.RemoveAll(dir) })
+		forget := NotePlanted(dir)
+		r.undo = append(r.undo, func() error {
+			defer forget()
+			return os.RemoveAll(dir)
+		})
 	}
 	return &post{Target: c.Target(), strangersSince: func(_ netip.AddrPort, since time.Time) []Stranger { return c.Strangers(since) }}, nil
 }

@@ -59,7 +59,7 @@ var unixProbes = []Probe{
 
 // socketDir makes a directory on the host for a socket, with a path that fits into an address.
 func socketDir(parent string) (string, error) {
-	dir, err := os.MkdirTemp(parent, "bottle-")
+	dir, err := os.MkdirTemp(parent, dirName)
 	if err != nil {
 		return "", err
 	}

@@ -209,7 +209,11 @@ func (s *Sandbox) lend(content []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.undo = append(s.undo, func(context.Context) error { return os.RemoveAll(dir) })
+	forget := probes.NotePlanted(dir)
+	s.undo = append(s.undo, func(context.Context) error {
+		defer forget()
+		return os.RemoveAll(dir)
+	})
 	if err := os.Chmod(dir, 0o755); err != nil { // the sandbox's user may be another
 		return "", err
 	}
