@@ -82,6 +82,7 @@ func (s *session) bootConfig(m machine) (bootConfig, error) {
 	if network != nil {
 		s.faults.breakNetwork(network)
 		s.faults.breakEmpty(network, r)
+		s.faults.breakPack(network, r)
 		s.faults.breakRestart(network, m.InitDone)
 		c.DenialLog = s.DenialLog && network.Backend == vnet.VirtioNet
 	}

@@ -44,6 +44,9 @@ func (s *session) confirm(format string, args ...any) bool {
 // remove deletes the directory, then the record. Up to 1.7.1 what could not be removed was only warned of.
 func (s *session) remove(m machine) error {
 	s.say("Cleaning up data directory for vm: %s", m.Name)
+	if s.faults.has(faultDeleteLeavesData) {
+		return s.store().remove(m.Name)
+	}
 	if err := removeTree(m.dir); err != nil {
 		if s.DeleteErrorsMatter {
 			return agentError("delete machine", "remove data directory: %w", err)

@@ -43,6 +43,9 @@ const (
 	faultFailOpen             fault = "fail-open"              // while what is allowed answers nothing, the policy is not in force (virtio-net)
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
+	faultPolicyLapses         fault = "policy-lapses"          // some seconds after it has stopped a number of flows the policy stops none (virtio-net)
+	faultPackForgets          fault = "pack-forgets"           // a machine from a pack has its policy on record, and none is enforced
+	faultDeleteLeavesData     fault = "delete-leaves-data"     // delete forgets the machine and leaves its directory
 	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
 	faultPrefixWide           fault = "prefix-wide"            // an IPv4 prefix of the policy is taken one bit shorter than it is
 	faultMaskHoles            fault = "mask-holes"             // the last bits of an IPv4 address's second and third byte are not compared
@@ -56,6 +59,7 @@ var allFaults = []fault{
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
 	faultLoopbackShared, faultPoliciesShared, faultEmptyOpen, faultOtherBackend, faultFailOpen, faultPolicyLost, faultPolicyLate,
+	faultPolicyLapses, faultPackForgets, faultDeleteLeavesData,
 	faultPrefixWide, faultMaskHoles,
 }
 

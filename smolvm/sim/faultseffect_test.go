@@ -185,3 +185,39 @@ func TestHostnameLeakFault(t *testing.T) {
 		}
 	})
 }
+
+// What a machine leaves behind is there after delete, and nobody knows of the machine.
+func TestDeleteLeavesDataFault(t *testing.T) {
+	withAndWithout(t, faultDeleteLeavesData, func(t *testing.T, h *host, faulty bool) {
+		h.boot()
+		h.guest("echo secret > /root/left")
+		dir := h.vmDir("m")
+		h.must("machine", "stop", "--name", "m")
+		h.must("machine", "delete", "-f", "--name", "m")
+		if _, err := os.Stat(dir); (err == nil) != faulty {
+			t.Errorf("the directory: %v", err)
+		}
+		if got := h.must("machine", "ls"); got != "No machines found\n" {
+			t.Errorf("ls: %q", got)
+		}
+	})
+}
+
+// A machine from a pack has no policy with the fault, and one that is from none has it all the same.
+func TestPackForgetsFault(t *testing.T) {
+	withAndWithout(t, faultPackForgets, func(t *testing.T, h *host, faulty bool) {
+		h.boot()
+		h.must("machine", "stop", "--name", "m")
+		path, _ := h.pack("--from-vm", "m")
+		w := newWorld(t)
+		h.env = append(h.env, "SMOLVM_SIM_WORLD="+w.path)
+		for name, from := range map[string][]string{"packed": {"--from", path}, "plain": nil} {
+			h.must(append([]string{"machine", "create", "--name", name, "--allow-cidr", "10.9.8.7"}, from...)...)
+			h.must("machine", "start", "--name", name)
+			h.run("machine", "exec", "--name", name, "--", "bash", "-c", "echo "+name+" > /dev/udp/198.51.100.77/4444")
+			if got := soon(func() bool { return w.saw("udp 198.51.100.77:4444 " + name) }); got != (faulty && name == "packed") {
+				t.Errorf("%s: open is %v", name, got)
+			}
+		}
+	})
+}

@@ -75,6 +75,9 @@ type Config struct {
 	AuditOnly bool `json:"auditOnly,omitempty"`
 	// OpenFor is how long after the start there is AuditOnly only.
 	OpenFor time.Duration `json:"openFor,omitempty"`
+	// Lapse is how long there is a policy after it has stopped a number of flows;
+	// then there is AuditOnly only. 0 is for good.
+	Lapse time.Duration `json:"lapse,omitempty"`
 	// FailOpen has AuditOnly while what is allowed takes connections and answers
 	// nothing (virtio-net).
 	FailOpen bool `json:"failOpen,omitempty"`

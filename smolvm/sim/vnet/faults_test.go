@@ -132,3 +132,16 @@ func TestFailOpen(t *testing.T) {
 	m.do(dead.order("dead", 3*answerWithin))
 	wantReached(t, g, m.do(g.order("open", 150*time.Millisecond)), "open")
 }
+
+// A policy that ends by itself does so some time after it has stopped a number of flows, and not before.
+func TestLapse(t *testing.T) {
+	w := listenWorld(t)
+	m := boot(t, Config{Backend: VirtioNet, World: w.path, Restrict: true, HostGateway: true, FailFast: true, Lapse: time.Second})
+	g := targets(t, VirtioNet, w)[0]
+	time.Sleep(1100 * time.Millisecond)
+	for range lapseAfter {
+		wantDenied(t, VirtioNet, g, m.do(g.order("before", 150*time.Millisecond)), "before")
+	}
+	time.Sleep(1100 * time.Millisecond)
+	wantReached(t, g, m.do(g.order("after", 150*time.Millisecond)), "after")
+}

@@ -30,6 +30,7 @@ type Network struct {
 	cancel  context.CancelFunc
 	started time.Time
 	silent  atomic.Bool   // see [Config.FailOpen]
+	lapse   lapse         // see [Config.Lapse]
 	slots   chan struct{} // one for every live TCP flow
 	busy    chan struct{} // one for every errand
 	udp     datagrams
