@@ -22,18 +22,35 @@ func (b *Bottle) peers() func(context.Context, probes.PeerSpec) (*probes.Peer, e
 	return b.peer
 }
 
-// peer boots a guest from what this one boots from, with a policy of its own and one port published. There is one at a time.
-func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer, err error) {
+// peer boots a guest from what this one boots from, with a policy of its own and one port published.
+func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (*probes.Peer, error) {
 	if why := b.unpublished(); why != "" && spec.Publish != 0 {
 		return &probes.Peer{Unpublished: why}, nil
 	}
+	begin := time.Now()
+	p, err := b.bootBeside(ctx, b.peerOptions(spec), nil)
+	if err != nil {
+		return nil, err
+	}
+	p.Published = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), spec.Publish) // 0 is nowhere, and nobody asks
+	b.cfg.logf("%-18s %s", "peer", time.Since(begin).Round(time.Millisecond))
+	return p, nil
+}
+
+// bootBeside boots another guest beside this one, with the agent in it. There is one at a time. tidy is called when it is gone again,
+// or did not come up; nil is nothing.
+func (b *Bottle) bootBeside(ctx context.Context, o smolvm.CreateOptions, tidy func(context.Context) error) (_ *probes.Peer, err error) {
 	b.beside.Lock()
 	client, name := b.engine.client, peerMachine(b.plan.Machine)
 	end := func(ctx context.Context) error {
 		defer b.beside.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, teardownTimeout)
 		defer cancel()
-		return errors.Join(client.Stop(ctx, name), client.Delete(ctx, name))
+		err := errors.Join(client.Stop(ctx, name), client.Delete(ctx, name))
+		if tidy != nil {
+			err = errors.Join(err, tidy(ctx))
+		}
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -43,8 +60,7 @@ func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer
 	if err := b.notePeer(name); err != nil {
 		return nil, err
 	}
-	begin := time.Now()
-	if err := client.Create(ctx, name, b.peerOptions(spec)); err != nil {
+	if err := client.Create(ctx, name, o); err != nil {
 		if errors.Is(err, smolvm.ErrPolicy) || errors.Is(err, smolvm.ErrUnsupported) {
 			err = fmt.Errorf("%w: %w", probes.ErrRefused, err)
 		}
@@ -59,11 +75,9 @@ func (b *Bottle) peer(ctx context.Context, spec probes.PeerSpec) (_ *probes.Peer
 	if err := client.CopyTo(ctx, name, b.agent, agentPath, 0o755); err != nil {
 		return nil, err
 	}
-	b.cfg.logf("%-18s %s", "peer", time.Since(begin).Round(time.Millisecond))
 	return &probes.Peer{
 		Name: "the peer " + name, Denials: b.denialsOf(name), Close: end,
-		Run:       func(ctx context.Context, request []byte) ([]byte, error) { return b.runAgentIn(ctx, name, request) },
-		Published: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), spec.Publish), // 0 is nowhere, and nobody asks
+		Run: func(ctx context.Context, request []byte) ([]byte, error) { return b.runAgentIn(ctx, name, request) },
 	}, nil
 }
 

@@ -54,7 +54,7 @@ func playRestart(ctx context.Context, s *stage, wanted []Probe) []Finding {
 	var err error
 	if life != nil {
 		if before, err = s.baseline(ctx); err != nil {
-			return failing(wanted, "what it is to be compared with could not be asked: "+err.Error())
+			return failing(wanted, uncomparable(err))
 		}
 	}
 	r := newRig(s.site, s.opts.briefly())
@@ -124,6 +124,8 @@ func (s *stage) baseline(ctx context.Context) ([]Finding, error) {
 			return nil, err
 		}
 		found = append(found, report.Findings...)
+		s.looked = time.Now()
+		s.report.Findings = append(s.report.Findings, report.Findings...) // nobody has to ask again
 	}
 	return slices.DeleteFunc(found, func(f Finding) bool { return f.Verdict == NotApplicable }), nil
 }

@@ -33,7 +33,8 @@ func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Repo
 	if err != nil {
 		return report, err
 	}
-	s := &stage{site: site, opts: opts, report: report, patterns: patterns}
+	s := &stage{site: site, opts: opts, report: report, looked: time.Now(), patterns: patterns}
+	s.report.Findings = slices.Clone(report.Findings)
 	found, played := s.play(ctx, selected)
 	report.Findings = append(report.Findings, found...)
 	slices.SortFunc(report.Findings, byID)

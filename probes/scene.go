@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 )
 
 // A Probe with an act is a scene: one batch cannot answer it. It puts something beside the sandbox, or stops something of it, and then
@@ -24,6 +25,9 @@ var acts = []struct {
 	{actEmpty, playEmpty},
 	{actBeside, playBeside},
 	{actHalt, playHalt},
+	{actTime, playTime},
+	{actPause, playPause},
+	{actCopy, playCopies},
 	{actRestart, playRestart},
 }
 
@@ -31,7 +35,8 @@ var acts = []struct {
 type stage struct {
 	site     Site
 	opts     Options
-	report   Report // of the ordinary batch
+	report   Report    // of the ordinary batch, and of what scenes asked for comparison
+	looked   time.Time // when the last of that was asked
 	patterns []string
 }
 

@@ -67,6 +67,14 @@ type Site struct {
 	// Restart stops the sandbox and starts it again, and returns when it is started, before anything was run in it; also where ctx ends
 	// meanwhile. nil means that it cannot be done, or must not.
 	Restart func(ctx context.Context) error
+	// Pack makes another sandbox of the same policy from a pack of this one, which it stops for that; Snapshot makes one from this one as it
+	// runs. The error is ErrRefused where the engine refuses that. nil means that it cannot be done, or must not.
+	Pack, Snapshot func(ctx context.Context) (*Peer, error)
+	// Pause has the sandbox stand still until it is resumed. nil means that it cannot be done, or must not.
+	Pause func(ctx context.Context) (Halted, error)
+	// Lacking says, by the id of a scene, what the engine has not that it needs; it is recorded as the evidence for that the scene means
+	// nothing here. nil says nothing.
+	Lacking map[string]string
 	// Peer puts another sandbox of the same engine beside this one. nil means that it cannot be done, or must not.
 	Peer func(ctx context.Context, spec PeerSpec) (*Peer, error)
 	// Record reads the engine's own record of the sandbox's policy; nil means that it keeps none.
@@ -136,6 +144,8 @@ type Options struct {
 	// Scenes lets probes run that stop or restart the sandbox or its sidecar, or put others beside it: what runs in the sandbox meanwhile
 	// is lost. Without it they are not applicable, but for those that are asked for by id.
 	Scenes bool
+	// Later is how long after the first look life.time looks again. 0 is 9 s.
+	Later time.Duration
 	// Grace is how long canaries are watched after the last attempt. 0 is 50 ms.
 	Grace time.Duration
 	// LoopbackPorts are ports of the host's loopback to be probed beside the ephemeral one, with a canary on each that can be
@@ -178,6 +188,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Serving <= 0 {
 		o.Serving = defaultServing
+	}
+	if o.Later <= 0 {
+		o.Later = defaultLater
 	}
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace

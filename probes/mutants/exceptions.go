@@ -30,6 +30,8 @@ var Exceptions = []Exception{
 	{Probe: "fs.hardlink.escape", Why: noShare + "; what the simulator's fault mounts is another file system, in which no link can be made"},
 	{Probe: "net.unix.shared-mount", Why: noShare},
 	{Probe: "proxy.fail-stale", Why: "it means something where the proxy's list can be changed while it runs, and the bundle's cannot"},
+	{Probe: "life.pause", Why: "it means something where the engine pauses sandboxes, and smolvm does not"},
+	{Probe: "life.snapshot", Why: "it means something where the engine copies sandboxes as they run, and a bottle's guest is not started for that"},
 	{Probe: "net.fabric.peer", Why: "it means something where sandboxes are put on a named network, and a bottle is put on none"},
 	{Probe: "net.inbound.published", Why: "it means something where a port of the guest's is published, and a bottle's guest publishes none"},
 	{Probe: "net.inbound.sidecar", Why: "the launch refuses a bundle that is published anywhere else, before there is anything to probe: see bundle-published-everywhere"},

@@ -10,6 +10,20 @@ var sceneMutants = []Mutant{
 		Kills:     []Kill{leaks("life.restart", "net.tcp.boot-window")},
 	},
 	{
+		Name: "policy-lapses", Kind: SimulatorFault, On: on(virtio), Scenes: true,
+		Breaks:    "Some seconds after it has stopped a few flows the policy stops none.",
+		Reference: "network-policy-api#273 (a window in which a workload is unprotected); prior-art life.time",
+		Edit:      Edit{Faults: []string{"policy-lapses"}},
+		Kills:     []Kill{leaks("life.time")},
+	},
+	{
+		Name: "pack-without-policy", Kind: SimulatorFault, On: on(tsi, virtio), Scenes: true,
+		Breaks:    "A machine that is made from a pack has its policy on record, and none is enforced.",
+		Reference: "smolvm#1212 (a round trip by a pack lost the policy); smolvm v0.8.0 run_from_smolmachine",
+		Edit:      Edit{Faults: []string{"pack-forgets"}},
+		Kills:     []Kill{leaks("life.pack")},
+	},
+	{
 		Name: "policy-comes-late", Kind: SimulatorFault, On: on(virtio), Scenes: true,
 		Breaks:    "The policy is in force two seconds after the start, and not before.",
 		Reference: "network-policy-api#273; ovn-kubernetes#6376 (a window before a deny is programmed)",
