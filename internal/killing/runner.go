@@ -25,6 +25,7 @@ var cheap = probes.Options{Attempts: 1, Silence: 100 * time.Millisecond, Budget:
 type runner struct {
 	dir  string
 	logf func(string, ...any)
+	all  []mutants.Mutant
 
 	alone             sync.Mutex // held while a batch is under way
 	packing, building sync.Mutex // what one bottle waits for the next finds made
@@ -83,6 +84,7 @@ func Run(ctx context.Context, dir string, logf func(string, ...any), all []mutan
 }
 
 func (r *runner) run(ctx context.Context, all []mutants.Mutant) (mutants.Matrix, error) {
+	r.all = all
 	r.sound = make(map[mutants.Base]probes.Report)
 	queue := make(chan job)
 	var group sync.WaitGroup
@@ -175,10 +177,11 @@ func (r *runner) launch(ctx context.Context, e mutants.Edit, on mutants.Base, ma
 
 // reference is the report of a sound bottle.
 func (r *runner) reference(ctx context.Context, on mutants.Base, b *bottletest.Bottle) {
-	r.alone.Lock()
+	scenes := scenesOf(r.all, on)
 	options := cheap
-	options.Scenes = true
-	report, err := b.ProbeWith(ctx, options)
+	options.Scenes = len(scenes) > 0
+	r.alone.Lock()
+	report, err := b.ProbeWith(ctx, options, asked(scenes)...)
 	r.alone.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -227,6 +230,7 @@ func (r *runner) probe(ctx context.Context, m mutants.Mutant, on mutants.Base, b
 	}
 	options := cheap
 	options.Scenes = m.Scenes
+	patterns := asked(scenesOf([]mutants.Mutant{m}, on))
 	undo, line, err := r.spoil(ctx, m.Edit, b, &options)
 	if err != nil {
 		return fail(err)
@@ -235,7 +239,7 @@ func (r *runner) probe(ctx context.Context, m mutants.Mutant, on mutants.Base, b
 		row.Effect = append(row.Effect, line)
 	}
 	r.alone.Lock()
-	row.report, err = b.ProbeWith(ctx, options)
+	row.report, err = b.ProbeWith(ctx, options, patterns...)
 	r.alone.Unlock()
 	if err := errors.Join(err, undo()); err != nil {
 		return fail(err)
