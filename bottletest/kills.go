@@ -20,7 +20,7 @@ func (b *Bottle) withKills(ctx context.Context, o probes.Options) probes.Options
 		return o
 	}
 	o.Kit = kit
-	dir, err := gobuild.KillsDir()
+	dir, err := gobuild.Kills()
 	if err != nil {
 		b.cfg.logf("no record of kills: %v", err)
 		return o

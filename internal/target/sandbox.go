@@ -196,11 +196,7 @@ func (s *Sandbox) candidates() []netip.Addr {
 
 // binary is the content of the agent for a Linux of the architecture arch, "" being this host's.
 func binary(ctx context.Context, arch string) ([]byte, error) {
-	path, err := gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
+	return gobuild.Content(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux", GOARCH: arch})
 }
 
 // lend makes the agent known on this host under a path with the sandbox's mark, until Close.

@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -159,17 +160,17 @@ func TestThePageStandsAlone(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
-	if r, err := ReadRecord(dir, "k"); err != nil || len(r.Kills) > 0 {
+	if r, err := ReadRecord(os.DirFS(dir), "k"); err != nil || len(r.Kills) > 0 {
 		t.Errorf("%v %v of nothing", r, err)
 	}
 	want := Record{Kit: "k", Kills: map[string][]string{"net.tcp.canary.v4": {"m"}}}
 	if err := want.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := ReadRecord(dir, "k"); err != nil || len(r.Kills["net.tcp.canary.v4"]) != 1 {
+	if r, err := ReadRecord(os.DirFS(dir), "k"); err != nil || len(r.Kills["net.tcp.canary.v4"]) != 1 {
 		t.Errorf("%v %v", r, err)
 	}
-	if r, _ := ReadRecord(dir, "other"); len(r.Kills) > 0 {
+	if r, _ := ReadRecord(os.DirFS(dir), "other"); len(r.Kills) > 0 {
 		t.Errorf("another kit has %v", r)
 	}
 	if err := (Record{}).Write(dir); err == nil {

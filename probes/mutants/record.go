@@ -34,12 +34,12 @@ func (r Record) Write(dir string) error {
 	if err := os.WriteFile(tmp, append(text, '\n'), 0o644); err != nil { //nolint:gosec // nothing secret
 		return err
 	}
-	return os.Rename(tmp, file(dir, r.Kit))
+	return os.Rename(tmp, filepath.Join(dir, file(r.Kit)))
 }
 
-// ReadRecord is what is on file in dir about kit; the zero Record, without an error, if nothing is.
-func ReadRecord(dir, kit string) (Record, error) {
-	text, err := os.ReadFile(file(dir, kit))
+// ReadRecord is what is on file in dir, the root of a file system, about kit; the zero Record, without an error, if nothing is.
+func ReadRecord(dir fs.FS, kit string) (Record, error) {
+	text, err := fs.ReadFile(dir, file(kit))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, nil
 	}
@@ -56,4 +56,4 @@ func ReadRecord(dir, kit string) (Record, error) {
 	return r, nil
 }
 
-func file(dir, kit string) string { return filepath.Join(dir, kit+".json") }
+func file(kit string) string { return kit + ".json" }
