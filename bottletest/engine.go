@@ -24,7 +24,7 @@ type guestEngine struct {
 
 // InstallHint is what a user without smolvm is told, in one line.
 const InstallHint = "install smolvm (https://smolmachines.com) and put it on PATH, or name it in $BOTTLE_SMOLVM; " +
-	"on Linux BOTTLE_ENGINE=sim takes the simulator, which proves the kit and not a VM"
+	"on Linux, in a checkout of the kit, BOTTLE_ENGINE=sim takes the simulator, which proves the kit and not a VM"
 
 // FindEngine says which engine cfg would run, such as "smolvm 1.9.3 at /usr/local/bin/smolvm", or what is missing for it.
 func FindEngine(ctx context.Context, cfg Config) (string, error) {
@@ -59,7 +59,7 @@ func enginePath(ctx context.Context, cfg Config, kind Engine) (string, error) {
 		}
 		path, err := gobuild.Binary(ctx, gobuild.Target{Command: "smolvm-sim"})
 		if err != nil {
-			return "", fmt.Errorf("%w: building the simulator: %w", ErrUnavailable, err)
+			return "", fmt.Errorf("%w: the simulator: %w", ErrUnavailable, err)
 		}
 		return path, nil
 	}

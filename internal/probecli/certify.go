@@ -109,11 +109,7 @@ func (s *settings) mutation(ctx context.Context) certificate.Mutation {
 		return certificate.Mutation{}
 	}
 	m := certificate.Mutation{Kit: kit, Total: len(mutants.All())}
-	dir, err := gobuild.KillsDir()
-	if err != nil {
-		return m
-	}
-	record, err := mutants.ReadRecord(dir, kit)
+	record, err := killRecord(kit)
 	if err != nil {
 		s.progress("%v", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"bottle.internal/bottletest"
 	"bottle.internal/bundle"
+	"bottle.internal/internal/gobuild"
 )
 
 const doctorTimeout = 2 * time.Minute
@@ -44,7 +45,7 @@ type examination struct {
 // examine asks everything that a launch needs. It launches nothing but the engine's own version command.
 func examine(ctx context.Context, cfg bottletest.Config) []examination {
 	guest, engine := guestEngine(ctx, cfg), containerEngine(ctx)
-	all := []examination{platform(), guest, engine, bundleRuntime(ctx, cfg), goCommand()}
+	all := []examination{platform(), guest, engine, bundleRuntime(ctx, cfg), binaries()}
 	all = append(all, addresses())
 	if runtime.GOOS == "darwin" {
 		all = append(all, hypervisor(ctx))
@@ -99,6 +100,30 @@ func bundleRuntime(ctx context.Context, cfg bottletest.Config) examination {
 	}
 	e.OK, e.Found = true, found
 	return e
+}
+
+// binaries says where agent and bundle come from.
+func binaries() examination {
+	e := examination{Subject: "agent and bundle", Needed: true}
+	switch release, err := gobuild.Released(); {
+	case err != nil:
+		e.Found, e.Fix = err.Error(), "get bottle-probe again: this one was put together wrongly"
+		return e
+	case release == nil:
+		return goCommand()
+	default:
+		e.OK, e.Found = true, "carried: "+carriedNames(release)
+		return e
+	}
+}
+
+// carriedNames lists what a release has with it, such as "bottle-agent linux/amd64".
+func carriedNames(r *gobuild.Release) string {
+	var names []string
+	for _, c := range r.Binaries {
+		names = append(names, c.Command+" "+c.GOOS+"/"+c.GOARCH)
+	}
+	return strings.Join(names, ", ")
 }
 
 func goCommand() examination {

@@ -94,6 +94,7 @@ type settings struct {
 }
 
 func newRoot(s *settings) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "bottle-probe",
 		Short: "Ask whether a sandbox holds",
@@ -102,8 +103,14 @@ func newRoot(s *settings) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return s.printVersion(cmd.Context())
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "say which bottle-probe this is: its version, and the digest of its probes and agent")
 	root.SetOut(s.stdout)
 	root.SetErr(s.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })

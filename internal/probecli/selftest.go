@@ -25,7 +25,7 @@ func newSelftest(s *settings) *cobra.Command {
 		Long: "selftest launches bottles on the simulator, sound ones and ones that are broken in one way each, probes them all and prints which probe\n" +
 			"told which apart: the kill matrix. Every mutant that is not told apart is a way in which a bottle can be broken with every line green.\n" +
 			"A run of all is put on record: from then on control C5 of this kit's reports goes by it. It needs a plain Linux with a container engine,\n" +
-			"and for the mutants with another agent the go command. It exits 1 if a mutant survives.",
+			"the go command and a checkout of the kit's sources, which a release does not carry. It exits 1 if a mutant survives.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := mutantsNamed(only)
@@ -68,6 +68,9 @@ func mutantsNamed(patterns []string) ([]mutants.Mutant, error) {
 }
 
 func (s *settings) selftest(ctx context.Context, list []mutants.Mutant, whole bool) (err error) {
+	if _, err := gobuild.ModuleDir(ctx); err != nil {
+		return fmt.Errorf("some bottles are broken in their sources: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "bottle-selftest-")
 	if err != nil {
 		return err
