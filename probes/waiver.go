@@ -15,9 +15,14 @@ type Waiver struct {
 	// Reference is where others can read of it: an address, the number of an issue, a path in public source.
 	Reference string `json:"reference"`
 	Owner     string `json:"owner"` // who answers for it
+	// Engine is RealEngine where a simulation of the engine is known not to have what it names: there it is left out. "" is any.
+	Engine string `json:"engine,omitempty"`
 	// Expires is the moment from which on it covers nothing.
 	Expires time.Time `json:"expires"`
 }
+
+// RealEngine is every engine but a simulated one.
+const RealEngine = "real"
 
 // String is the waiver in a line.
 func (w Waiver) String() string {

@@ -200,6 +200,18 @@ func TestExpiryIsAMoment(t *testing.T) {
 	}
 }
 
+// What only the engine itself has is no leak that is waived in a simulation of it, and nothing is said of the waiver there.
+func TestWaiverOfTheRealEngine(t *testing.T) {
+	p := Profile{Waivers: []probes.Waiver{waiver(func(w *probes.Waiver) { w.Engine = probes.RealEngine })}}
+	for simulated, want := range map[bool]probes.Verdict{false: probes.Exposed, true: probes.Leak} {
+		rep := probes.Report{Simulated: simulated, Findings: []probes.Finding{leak(sent(place53))}}
+		got, notices := p.Apply(rep, now)
+		if got.Findings[0].Verdict != want || len(notices) != 0 {
+			t.Errorf("simulated %t: %s, want %s; %v", simulated, got.Findings[0].Verdict, want, notices)
+		}
+	}
+}
+
 // Every observation is worse than, as bad as, or not comparable with every other.
 func TestOrderOfObservations(t *testing.T) {
 	all := []probes.Observation{

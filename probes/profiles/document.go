@@ -101,6 +101,7 @@ type written struct {
 	Reason    text `yaml:"reason"`
 	Reference text `yaml:"reference"`
 	Owner     text `yaml:"owner"`
+	Engine    text `yaml:"engine"`
 	Expires   text `yaml:"expires"`
 }
 
@@ -108,7 +109,7 @@ type written struct {
 func (w written) waiver(nth int) (probes.Waiver, []string) {
 	v := probes.Waiver{
 		ID: w.ID.value, Target: w.Target.value, Expected: probes.Observation(w.Expected.value),
-		Reason: strings.TrimSpace(w.Reason.value), Reference: w.Reference.value, Owner: w.Owner.value,
+		Reason: strings.TrimSpace(w.Reason.value), Reference: w.Reference.value, Owner: w.Owner.value, Engine: w.Engine.value,
 	}
 	var err error
 	v.Expires, err = time.Parse(time.DateOnly, w.Expires.value)
@@ -125,7 +126,7 @@ func (w written) waiver(nth int) (probes.Waiver, []string) {
 // line is where the field stands, or where the waiver begins.
 func (w written) line(field string) int {
 	fields := map[string]text{
-		"id": w.ID, "target": w.Target, "expected": w.Expected, "reason": w.Reason, "reference": w.Reference, "owner": w.Owner, "expires": w.Expires,
+		"id": w.ID, "target": w.Target, "expected": w.Expected, "reason": w.Reason, "reference": w.Reference, "owner": w.Owner, "engine": w.Engine, "expires": w.Expires,
 	}
 	if t := fields[field]; t.line > 0 {
 		return t.line

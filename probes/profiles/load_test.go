@@ -109,6 +109,7 @@ var mistakes = map[string]mistake{
 	"a blank reason":          {">-\n      the resolver\n      is open", `" "`, "line 11: waiver 1: reason: it is missing"},
 	"no reference":            {"    reference: smolvm#1\n", "", "reference: it is missing"},
 	"no owner":                {"owner: us", "owner: ~", "owner: it is missing"},
+	"a wrong engine":          {"    owner: us\n", "    owner: us\n    engine: simulated\n", `line 16: waiver 1: engine: "simulated" is not "real"`},
 	"no end":                  {"    expires: 2027-05-31\n", "", "waiver 1: expires: it is missing"},
 	"never":                   {"2027-05-31", "never", `line 16: waiver 1: expires: "never" is no date`},
 	"a day that is none":      {"2027-05-31", "2027-02-30", `line 16: waiver 1: expires: "2027-02-30" is no date`},

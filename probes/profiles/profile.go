@@ -29,7 +29,7 @@ type Profile struct {
 // for each, in their order. It is a pure function and leaves r as it is. It is meant for the report of a run: waivers that
 // another profile put there are looked at anew, and assurance that another found wanting stays wanting.
 func (p Profile) Apply(r probes.Report, now time.Time) (probes.Report, []Notice) {
-	b := open(p.Waivers, now)
+	b := open(p.Waivers, now, r.Simulated)
 	r.Profile = p.Name
 	r.Findings = slices.Clone(r.Findings)
 	for i, f := range r.Findings {

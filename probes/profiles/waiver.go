@@ -66,6 +66,9 @@ func flaws(w probes.Waiver) []flaw {
 	if w.Expected != "" && !within(w.Expected, w.Expected) {
 		all = append(all, flaw{"expected", fmt.Sprintf("%q is no leak: want one of %q", w.Expected, slices.Concat(ladders...))})
 	}
+	if w.Engine != "" && w.Engine != probes.RealEngine {
+		all = append(all, flaw{"engine", fmt.Sprintf("%q is not %q", w.Engine, probes.RealEngine)})
+	}
 	return all
 }
 
