@@ -104,9 +104,6 @@ func (r *rig) place(c boundary.Case) (aim, bool) {
 	if r.model().Predict(c.Flow) == boundary.Allowed {
 		a.expect = Reach
 	}
-	if c.Network == boundary.ICMP {
-		a.method = agent.Raw // a guest's root may, where its kernel lets nobody have a ping socket
-	}
 	ip := c.Addr.Unmap()
 	switch {
 	case ip == r.site.Allowed.Addr.Addr() && c.Port == 0 && a.expect == Reach:

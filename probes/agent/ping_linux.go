@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,8 @@ const (
 func ping(a Attempt, r *Result, start time.Time) error {
 	s := stream{start: start, deadline: start.Add(a.Budget())}
 	defer s.close()
-	if err := s.pingSocket(a); err != nil {
+	raw, err := s.pingSocket(a)
+	if err != nil {
 		return err
 	}
 	r.Stage = StageWrite
@@ -35,7 +37,7 @@ func ping(a Attempt, r *Result, start time.Time) error {
 		if err != nil || reply == nil {
 			return err
 		}
-		if body, ok := echoReply(reply, a); ok && bytes.Contains(body, []byte(a.Nonce)) {
+		if body, ok := echoReply(reply, a.Network, raw); ok && bytes.Contains(body, []byte(a.Nonce)) {
 			r.Reply = body
 			return nil
 		}
@@ -45,21 +47,26 @@ func ping(a Attempt, r *Result, start time.Time) error {
 	}
 }
 
-// pingSocket asks for what routers and hosts on the way report, as sendTo does.
-func (s *stream) pingSocket(a Attempt) error {
-	kind, proto, level, option := unix.SOCK_DGRAM, unix.IPPROTO_ICMP, unix.IPPROTO_IP, unix.IP_RECVERR
+// pingSocket asks for what routers and hosts on the way report, as sendTo does. A kernel that lets nobody have a ping socket, which is what
+// Linux does unless it is told otherwise, may let root have a raw one: ping(8) tries both.
+func (s *stream) pingSocket(a Attempt) (raw bool, err error) {
+	proto, level, option := unix.IPPROTO_ICMP, unix.IPPROTO_IP, unix.IP_RECVERR
 	if a.Network == ICMP6 {
 		proto, level, option = unix.IPPROTO_ICMPV6, unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 	}
-	if a.Method == Raw {
-		kind = unix.SOCK_RAW
-	}
 	family, _ := sockaddr(a.Addr)
-	if err := s.socket(family, kind, proto); err != nil {
-		return err
+	raw = a.Method == Raw
+	if !raw {
+		err = s.socket(family, unix.SOCK_DGRAM, proto)
+		raw = errors.Is(err, unix.EACCES)
 	}
-	_ = unix.SetsockoptInt(s.fd, level, option, 1)
-	return nil
+	if raw {
+		err = s.socket(family, unix.SOCK_RAW, proto)
+	}
+	if err == nil {
+		_ = unix.SetsockoptInt(s.fd, level, option, 1)
+	}
+	return raw, err
 }
 
 func clearPort(sa unix.Sockaddr) {
@@ -102,15 +109,15 @@ func checksum(b []byte) uint16 {
 }
 
 // echoReply is the payload of an echo reply. A raw IPv4 socket gets the IP header with it.
-func echoReply(b []byte, a Attempt) ([]byte, bool) {
-	if a.Method == Raw && a.Network == ICMP4 {
+func echoReply(b []byte, network Network, raw bool) ([]byte, bool) {
+	if raw && network == ICMP4 {
 		if len(b) < 20 || len(b) < int(b[0]&15)*4 {
 			return nil, false
 		}
 		b = b[int(b[0]&15)*4:]
 	}
 	want := byte(echoReply4)
-	if a.Network == ICMP6 {
+	if network == ICMP6 {
 		want = echoReply6
 	}
 	if len(b) < 8 || b[0] != want {

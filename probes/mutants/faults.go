@@ -86,7 +86,7 @@ var faultMutants = []Mutant{
 		Breaks:    "The engine logs every denial, and lets it pass.",
 		Reference: "prior-art §5.2 (triple witness): an enforcer's log alone is no containment; glovebox audit mode",
 		Edit:      Edit{Faults: []string{"audit-only"}},
-		Kills:     []Kill{leaks("net.tcp.canary.v4", "net.tcp.testnet.v4", "net.udp.canary.v4")},
+		Kills:     []Kill{leaks("net.tcp.canary.v4", "net.tcp.testnet.v4", "net.udp.canary.v4", "net.icmp.echo.v4", "net.icmp.echo.v6", "net.icmp.tunnel", "policy.boundary.icmp")},
 	},
 	{
 		Name: "publish-unasked", Kind: SimulatorFault, On: on(tsi),

@@ -26,7 +26,8 @@
 //     Alpine. Files of the host's root belong to nobody in the guest, and guest root cannot change their content. The
 //     directories of the top two levels of /usr are the guest's, so it can create and replace files there.
 //   - Guest root holds docker's default capabilities without the network's and MKNOD, and no_new_privs: it cannot mount, set the
-//     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist.
+//     clock, load modules or configure interfaces. In a VM it can. AF_VSOCK does not exist. It pings on virtio-net by ping sockets,
+//     which all groups may have; a VM's root has raw ones.
 //   - --cpus, --mem, --storage and --overlay are recorded and not enforced; there are no disk images, and no size of one.
 //   - Without subordinate ids (an ordinary user) the guest has one id, 0: su, chown to another user and package managers fail.
 //   - What of smolvm is not simulated is refused by name: see the options marked unsimulated, and unsimulatedMachine,

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -85,6 +86,11 @@ func (h helper) network(config *vnet.Config) error {
 		return err
 	}
 	defer closeAll(files)
+	if config.Backend == vnet.VirtioNet {
+		if err := openPings(); err != nil {
+			return err
+		}
+	}
 	return send(h.channel, helperReport{}, files...)
 }
 
@@ -93,6 +99,20 @@ func openLowPorts() error {
 	const path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 	if err := os.WriteFile(path, []byte("0"), 0); err != nil {
 		return namespaceError(fmt.Errorf("open the guest's low ports: %w", err))
+	}
+	return nil
+}
+
+// openPings lets the guest ping: smolvm's root does by raw sockets, for which this one has no capability. All groups may, or the only one
+// that there is.
+func openPings() error {
+	const path = "/proc/sys/net/ipv4/ping_group_range"
+	err := os.WriteFile(path, []byte("0 2147483647"), 0)
+	if errors.Is(err, unix.EINVAL) {
+		err = os.WriteFile(path, []byte("0 0"), 0)
+	}
+	if err != nil {
+		return namespaceError(fmt.Errorf("let the guest ping: %w", err))
 	}
 	return nil
 }
