@@ -52,6 +52,10 @@ func Bench() error { return gate("bench") }
 // util-linux) and, for the containers among them, docker.
 func Gallery() error { return gate("gallery") }
 
+// Release builds what is released into dist/, twice, and compares: bottle-probe for macOS and Linux with agent and bundle inside, checksums and bills
+// of material; needs nothing, and minutes. Only after teeth does a release know what its probes have told apart.
+func Release() error { return gate("release") }
+
 // Record writes down what smolvm says, in smolvm/testdata/transcripts, for the fake to replay and for later runs to be held to; needs
 // $BOTTLE_SMOLVM for the real one, and on Linux takes the simulator's word where there is none better.
 func Record() error { return gate("record") }

@@ -32,7 +32,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = "usage: gate test|unit|integration [SUITE]|conformance|teeth|lint|vet|tidy|consumer|bench|gallery|record|sweep|rename PATH"
+const usage = "usage: gate test|unit|integration [SUITE]|conformance|teeth|lint|vet|tidy|consumer|bench|gallery|release|record|sweep|rename PATH"
 
 // run is the command: args without the program's name, the exit code as the result.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		err = g.bench(ctx)
 	case word == "gallery" && len(rest) == 0:
 		err = g.goDo(ctx, g.out, nil, "run", "./internal/gallery")
+	case word == "release" && len(rest) == 0:
+		err = g.goDo(ctx, g.out, nil, "run", "./internal/release")
 	case word == "record" && len(rest) == 0:
 		err = g.record(ctx)
 	case word == "sweep" && len(rest) == 0:

@@ -1,16 +1,16 @@
 package gobuild
 
 import (
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // ErrNotCarried says that a released binary was asked for what it does not have with it: another command or platform, or the sources.
@@ -39,7 +39,7 @@ const (
 )
 
 // file is where the binary lies, compressed.
-func (c Carried) file() string { return c.Command + "-" + c.GOOS + "-" + c.GOARCH + ".gz" }
+func (c Carried) file() string { return c.Command + "-" + c.GOOS + "-" + c.GOARCH + ".zst" }
 
 // Released is what this binary says of its release; nil in one that was built from sources, which finds them where it needs them.
 func Released() (*Release, error) {
@@ -83,7 +83,7 @@ func (p *parcel) find(t Target) (Carried, error) {
 			return c, nil
 		}
 	}
-	return Carried{}, fmt.Errorf("%s for %s/%s is %w: bottle-probe has to run from a checkout of its sources for that", t.Command, t.GOOS, t.GOARCH, ErrNotCarried)
+	return Carried{}, fmt.Errorf("%s for %s/%s is %w: that needs a checkout of its sources", t.Command, t.GOOS, t.GOARCH, ErrNotCarried)
 }
 
 // content is the binary of t.
@@ -97,7 +97,7 @@ func (p *parcel) content(t Target) ([]byte, error) {
 
 // inflate is the content of c, which is what its sum says or an error.
 func (p *parcel) inflate(c Carried) ([]byte, error) {
-	b, err := gunzip(p.files, c.file())
+	b, err := expanded(p.files, c.file())
 	if err != nil {
 		return nil, fmt.Errorf("gobuild: what this binary carries: %s: %w", c.file(), err)
 	}
@@ -107,17 +107,18 @@ func (p *parcel) inflate(c Carried) ([]byte, error) {
 	return b, nil
 }
 
-func gunzip(files fs.FS, name string) ([]byte, error) {
-	f, err := files.Open(name)
+// expanded is what was compressed into the file name.
+func expanded(files fs.FS, name string) ([]byte, error) {
+	b, err := fs.ReadFile(files, name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
+	z, err := zstd.NewReader(nil)
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(z)
+	defer z.Close()
+	return z.DecodeAll(b, nil)
 }
 
 // binary is the path of t below cache. It is unpacked there unless the file is there already, byte for byte: whoever can write into the cache

@@ -166,7 +166,7 @@ func TestBrokenParcel(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	empty := &parcel{Release: p.Release, files: fstest.MapFS{p.Binaries[0].file(): {Data: []byte("no gzip")}}}
+	empty := &parcel{Release: p.Release, files: fstest.MapFS{p.Binaries[0].file(): {Data: []byte("not compressed")}}}
 	if _, err := empty.content(agent); err == nil {
 		t.Error("no error")
 	}

@@ -141,7 +141,7 @@ func ldflags(t Target) string {
 // -trimpath, where the go command finds the module from the working directory. A released binary has none: ErrNotCarried.
 func ModuleDir(ctx context.Context) (string, error) {
 	if carried != nil {
-		return "", fmt.Errorf("the kit's sources are %w: run it from a checkout of them", ErrNotCarried)
+		return "", fmt.Errorf("the kit's sources are %w: that needs a checkout of them", ErrNotCarried)
 	}
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		root := filepath.Dir(filepath.Dir(filepath.Dir(file)))

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bottle.internal/bottletest"
+	"bottle.internal/internal/certificate"
+	"bottle.internal/probes"
+)
+
+// verifies holds a certificate of what is built from these sources against what the release would launch: it has to be the same, byte for byte.
+func (h host) verifies(t *testing.T) {
+	digests, err := bottletest.Digests(t.Context(), bottletest.Config{Daemons: []string{"proxy", "egress"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := h.certificate(t, digests)
+	if code, out, errOut := h.does(t, false, "verify", honest, "--key", honest+".pub"); code != 0 {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	if code, out, errOut := h.does(t, true, "verify", honest, "--key", honest+".pub"); code != 4 || !strings.Contains(errOut, "$HOME") {
+		t.Errorf("nowhere to unpack: exit %d\n%s%s", code, out, errOut)
+	}
+	digests["agent"] = digests["bundle"]
+	other := h.certificate(t, digests)
+	if code, out, errOut := h.does(t, false, "verify", other, "--key", other+".pub"); code != 1 {
+		t.Errorf("a certificate of another agent: exit %d\n%s%s", code, out, errOut)
+	}
+}
+
+// certificate writes one of a sound bottle with digests, and its key's public half beside it.
+func (h host) certificate(t *testing.T, digests map[string]string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "certificate")
+	key, err := certificate.GenerateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := probes.Report{
+		Schema: probes.Schema, Engine: "smolvm", Version: "1.9.3", Backend: "virtio-net", Topology: "bridge", Guest: &probes.Guest{Kernel: "6.12"},
+		Findings: []probes.Finding{{ID: canaryID, Severity: probes.Critical, Verdict: probes.Contained, Assurance: "L3"}},
+	}
+	statement, err := certificate.NewStatement(report, digests, certificate.Mutation{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope, err := certificate.Sign(t.Context(), statement, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, envelope, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
