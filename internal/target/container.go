@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ type boxed struct {
 	id   string
 	opts Options
 	in   container.InspectResponse
+	left bool // an agent lies in the container, and its removal is among what is undone
 }
 
 func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, error) {
@@ -56,21 +58,43 @@ func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, er
 	}
 	c.in = seen.Container
 	if c.in.State == nil || !c.in.State.Running || c.in.State.Paused {
-		return nil, fmt.Errorf("container %q is not running", c.id)
+		return nil, fmt.Errorf("container %q is not running%s", c.id, ended(c.in.State))
 	}
+	s := newSandbox(c.opts, "container", engine.Name+" "+engine.Version, c.topology())
+	ways, err := c.ways(ctx, s, engine)
+	if err != nil {
+		return nil, err
+	}
+	s.undo = append(s.undo, func(context.Context) error { return c.cli.Close() })
+	s.site.Declared, s.site.Effective = c.declared(), []string{"network mode " + c.mode()}
+	return s.enter(ctx, ways)
+}
+
+// ended is what became of a container that has ended.
+func ended(state *container.State) string {
+	if state == nil || state.Status != container.StateExited {
+		return ""
+	}
+	return fmt.Sprintf(": it ended with exit code %d", state.ExitCode)
+}
+
+// ways are those into the container. Its image says which architecture it is for; where that is not the engine's own and runs nowhere,
+// the image is labelled wrongly, or what emulated it is gone, and the engine's own is tried.
+func (c *boxed) ways(ctx context.Context, s *Sandbox, engine bundle.Engine) ([]way, error) {
 	arch, err := c.arch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	content, err := binary(ctx, arch)
-	if err != nil {
-		return nil, fmt.Errorf("container %q: an agent for linux/%s: %w", c.id, arch, err)
+	var ways []way
+	for _, arch := range slices.Compact([]string{arch, engine.Arch}) {
+		content, err := binary(ctx, arch)
+		if err != nil {
+			return nil, fmt.Errorf("container %q: an agent for linux/%s: %w", c.id, arch, err)
+		}
+		ways = append(ways, c.byCopy(s, content, arch))
+		ways = append(ways, streams(c.run, content, s.mark)...)
 	}
-	s := newSandbox(c.opts, "container", engine.Name+" "+engine.Version, c.topology())
-	s.undo = append(s.undo, func(context.Context) error { return c.cli.Close() })
-	s.site.Declared, s.site.Effective = c.declared(), []string{"network mode " + c.mode()}
-	ways := append([]way{c.byCopy(s, content)}, streams(c.run, content, s.mark)...)
-	return s.enter(ctx, ways)
+	return ways, nil
 }
 
 func (c *boxed) topology() string {
@@ -125,15 +149,18 @@ func (c *boxed) declared() probes.Declared {
 }
 
 // byCopy has the engine write the agent into the container, which needs nothing in it.
-func (c *boxed) byCopy(s *Sandbox, content []byte) way {
+func (c *boxed) byCopy(s *Sandbox, content []byte, arch string) way {
 	path, copied := "/"+s.mark, false
-	return way{name: "by copy, at " + path, run: func(ctx context.Context, request []byte) ([]byte, error) {
+	return way{name: "by copy, at " + path + " (" + arch + ")", run: func(ctx context.Context, request []byte) ([]byte, error) {
 		if !copied {
 			if err := c.copyIn(ctx, s.mark, content); err != nil {
 				return nil, err
 			}
 			copied = true
-			s.undo = append(s.undo, func(ctx context.Context) error { return c.remove(ctx, path) })
+			if !c.left { // else it lies over another, and takes itself away as well
+				c.left = true
+				s.undo = append(s.undo, func(ctx context.Context) error { return c.remove(ctx, path) })
+			}
 		}
 		return answer(c.run(ctx, command{argv: []string{path}, stdin: request}))
 	}}
