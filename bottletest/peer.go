@@ -75,8 +75,12 @@ func (b *Bottle) bootBeside(ctx context.Context, o smolvm.CreateOptions, tidy fu
 	if err := client.CopyTo(ctx, name, b.agent, agentPath, 0o755); err != nil {
 		return nil, err
 	}
+	home, err := client.DataDir(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	return &probes.Peer{
-		Name: "the peer " + name, Denials: b.denialsOf(name), Close: end,
+		Name: "the peer " + name, Home: home, Denials: b.denialsOf(name), Close: end,
 		Run: func(ctx context.Context, request []byte) ([]byte, error) { return b.runAgentIn(ctx, name, request) },
 	}, nil
 }

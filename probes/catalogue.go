@@ -74,7 +74,7 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, sharedProbes, roadProbes(), evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes, originProbes,
 		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
-		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes, laterProbes,
+		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes, laterProbes, teardownProbes,
 		boundaryProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all

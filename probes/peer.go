@@ -33,6 +33,8 @@ type Peer struct {
 	// Published is where PeerSpec.Publish is on the host; the zero AddrPort is that this engine does not publish it, as Unpublished says.
 	Published   netip.AddrPort
 	Unpublished string
+	// Home is the directory of the host's in which the engine keeps what the peer writes; "" is not known.
+	Home string
 	// Denials is the enforcer's log about the peer; nil means that it keeps none.
 	Denials func(ctx context.Context, since time.Time) ([]Denial, error)
 	// Close takes the peer down; it goes on to its end where ctx ends meanwhile.

@@ -23,6 +23,7 @@ var acts = []struct {
 	{actSidecar, playSidecar},
 	{actSibling, playSibling},
 	{actEmpty, playEmpty},
+	{actTeardown, playTeardown},
 	{actBeside, playBeside},
 	{actHalt, playHalt},
 	{actTime, playTime},

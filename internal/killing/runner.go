@@ -144,8 +144,9 @@ func (r *runner) one(ctx context.Context, j job) {
 		r.lost(j, err)
 		return
 	}
+	tidy := leftBy(ctx, edit, b)
 	defer func() {
-		if err := b.Close(ctx); err != nil {
+		if err := errors.Join(b.Close(ctx), tidy()); err != nil {
 			r.logf("%v", err)
 		}
 	}()

@@ -64,6 +64,7 @@ const (
 	List       Method = "list"       // the names in a directory, with their link targets
 	Write      Method = "write"      // append the nonce to an existing file
 	Create     Method = "create"     // create a file with the nonce, then remove it
+	Leave      Method = "leave"      // create a file with the nonce, sync it, and leave it there
 	FollowLink Method = "follow"     // plant a symbolic link to Path in Dir and read through it
 	HardLink   Method = "hard-link"  // plant a hard link to Path beside it, or in Dir, and read through it
 	Search     Method = "search"     // find text that begins with Path in environments, command lines, the kernel's command line and log
@@ -147,7 +148,7 @@ var methods = map[Network][]Method{
 	Unix:  nil,
 	VSOCK: {Sweep},
 	Serve: nil,
-	Look: {Read, List, Write, Create, FollowLink, HardLink, Search, Sockets, Families, Mounts, Privileges, SysCall, Devices, Processes,
+	Look: {Read, List, Write, Create, Leave, FollowLink, HardLink, Search, Sockets, Families, Mounts, Privileges, SysCall, Devices, Processes,
 		Limits, FDs},
 }
 

@@ -95,6 +95,12 @@ func createFile(v *sight) error {
 	return err
 }
 
+// leaveFile makes the file, on the disk and not in memory alone.
+func leaveFile(v *sight) error {
+	_, err := v.put(unix.O_CREAT | unix.O_EXCL | unix.O_SYNC)
+	return err
+}
+
 // put writes the nonce to the file that flags open, and reports whether they did. A file system may tell only when it is closed that it took
 // nothing.
 func (v *sight) put(flags int) (opened bool, err error) {

@@ -25,7 +25,7 @@ func (v *sight) over() bool {
 type looker func(v *sight) error
 
 var lookers = map[Method]looker{
-	Read: readFile, List: listNames, Write: writeFile, Create: createFile, FollowLink: followLink, HardLink: hardLink,
+	Read: readFile, List: listNames, Write: writeFile, Create: createFile, Leave: leaveFile, FollowLink: followLink, HardLink: hardLink,
 	Search: searchText, Sockets: listSockets, Families: tryFamilies, Mounts: listMounts,
 	Privileges: listPrivileges, SysCall: tryCall, Devices: listDevices, Processes: listProcesses,
 	Limits: listLimits, FDs: listDescriptors,

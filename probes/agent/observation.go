@@ -220,7 +220,7 @@ func observeLook(a Attempt, r Result) Observation {
 	switch {
 	case r.Stage != StageDone:
 		return ProbeError
-	case a.Method == Write || a.Method == Create:
+	case a.Method == Write || a.Method == Create || a.Method == Leave:
 		return Writable
 	case len(r.Reply) == 0:
 		return Absent

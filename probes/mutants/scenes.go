@@ -24,6 +24,13 @@ var sceneMutants = []Mutant{
 		Kills:     []Kill{leaks("life.pack")},
 	},
 	{
+		Name: "disk-outlives-machine", Kind: SimulatorFault, On: on(virtio), Scenes: true,
+		Breaks:    "A machine that is deleted is forgotten, and its disk is left where it was.",
+		Reference: "melodic isolation-probe (canaries looked for after teardown); prior-art fs.postteardown",
+		Edit:      Edit{Faults: []string{"delete-leaves-data"}},
+		Kills:     []Kill{leaks("fs.postteardown")},
+	},
+	{
 		Name: "policy-comes-late", Kind: SimulatorFault, On: on(virtio), Scenes: true,
 		Breaks:    "The policy is in force two seconds after the start, and not before.",
 		Reference: "network-policy-api#273; ovn-kubernetes#6376 (a window before a deny is programmed)",
