@@ -20,6 +20,8 @@ const (
 	ownWall wall = "own"
 	// proxyWall: the sidecar takes the request and refuses it.
 	proxyWall wall = "proxy"
+	// nameWall: the sandbox's own resolver refuses to ask for a name.
+	nameWall wall = "name"
 	// tunnelWall: the sidecar opens a tunnel, looks at what is sent through it, and refuses that.
 	tunnelWall wall = "tunnel"
 	// haltedWall: whoever would have to carry it does nothing. Its kernel may complete a handshake in its stead.
@@ -99,6 +101,7 @@ var accepted = map[string]map[wall]map[class]readings{
 		haltedWall:  {streams: {Refused: {}, Reset: {}, Unreachable: {}, Filtered: {}, HandshakeOnly: {}}},
 		proxyWall:   {streams: {Intercepted: {refusal: true}, Reset: {}}},
 		tunnelWall:  {streams: {Intercepted: {alert: true}}},
+		nameWall:    {datagrams: {Unresolved: {trick: true}}},
 		kernelWall: {
 			local: {
 				Absent: {}, Refused: {}, Reset: {}, Denied: {}, ReadOnly: {}, Unsupported: {}, Unreachable: {}, Filtered: {},
@@ -122,7 +125,7 @@ var alerts = regexp.MustCompile(`^\\x15\\x03\\x0[0-4]\\x00\\x02\\x02[1p]$`)
 // accept finds the reading of an attempt, and whether it is accepted at all.
 func accept(backend string, w wall, a Attempt) (reading, bool) {
 	row, ok := accepted[backend]
-	if !ok || slices.Contains([]wall{proxyWall, tunnelWall, haltedWall, kernelWall}, w) {
+	if !ok || slices.Contains([]wall{proxyWall, tunnelWall, nameWall, haltedWall, kernelWall}, w) {
 		row = accepted[plain]
 	}
 	r, ok := row[w][classOf(a.Network)][a.Observation]

@@ -34,6 +34,8 @@ type aim struct {
 	shows func(reply []byte) string
 	// proves reports whether reply is an answer to sent that nobody but the listener can give; nil looks for echo's proof alone.
 	proves func(sent [][]byte, reply []byte) bool
+	// reads is what an answer that is not the listener's is read as, "" as any other; nil reads none.
+	reads func(reply []byte) Observation
 	// needs is what any guest's answer has in it: without it the look did not see what it was to see. "" needs nothing.
 	needs string
 	// asked is what a proxy is asked for, as its log would say it, where that holds neither the nonce nor the canary's address.

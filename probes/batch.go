@@ -146,6 +146,9 @@ func (b *batch) join(shots []shot, at *post, of aim, allowed []echo.Sighting) []
 		if of.proves != nil && a.Fault == "" && of.proves(s.Send, reply) {
 			a.Proved, a.Observation, a.Reply = true, Reachable, ""
 		}
+		if a.Fault == "" {
+			a.Observation = of.reading(reply, a.Observation)
+		}
 		if of.shows != nil && a.Fault == "" && len(reply) > 0 {
 			a.Shown = plainText(of.shows(reply))
 		}

@@ -18,6 +18,11 @@ func clientHello(n echo.Nonce, alpn ...string) []byte {
 	return helloOf(&tls.Config{ServerName: canaryName(n), NextProtos: alpn})
 }
 
+// helloTo is what a TLS client says first to a server that it calls name, with alpn as the one protocol that it speaks.
+func helloTo(name, alpn string) []byte {
+	return helloOf(&tls.Config{ServerName: name, NextProtos: []string{alpn}})
+}
+
 // helloOf is what a TLS client with these settings sends first.
 func helloOf(c *tls.Config) []byte {
 	var first flight

@@ -25,6 +25,9 @@ func localRows() []Probe {
 		if p.Scene() {
 			continue
 		}
+		if p.ID == "fs.virtiofs.rawname" || p.ID == "cred.injected" {
+			continue // TestRawName, TestInjected
+		}
 		if matches(p.Family, localFamilies...) && p.ID != "net.raw.packet" && p.ID != "net.raw.ip" || p.ID == "net.tcp.inherited-fds" {
 			all = append(all, p)
 		}

@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -15,7 +16,10 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -27,6 +31,9 @@ import (
 type OriginCanary struct {
 	Canary
 	cert tls.Certificate
+
+	mu       sync.Mutex
+	requests map[echo.Nonce][]byte // as they came, in the clear
 }
 
 // originLife is how long an origin's certificate is good for: longer than any run.
@@ -50,8 +57,8 @@ func NewOriginCanary(name string, addr netip.AddrPort, listen func(network, addr
 		_ = l.Close()
 		return nil, err
 	}
-	c := &OriginCanary{Canary: Canary{addr: bound}, cert: cert}
-	c.attend = c.greet
+	c := &OriginCanary{Canary: Canary{addr: bound}, cert: cert, requests: make(map[echo.Nonce][]byte)}
+	c.attend, c.answer = c.greet, c.remember
 	c.serve(name, "tcp", l)
 	return c, nil
 }
@@ -112,6 +119,25 @@ func (c *OriginCanary) Target() Target {
 	t := c.Canary.Target()
 	t.Alive = c.Alive
 	return t
+}
+
+// remember keeps what was said, as many times as a ledger has room for, and proves it.
+func (c *OriginCanary) remember(v *visit, m message, b []byte) []byte {
+	c.mu.Lock()
+	if m.nonce != "" && len(c.requests) < maxEntries {
+		c.requests[m.nonce] = bytes.Clone(b)
+	}
+	c.mu.Unlock()
+	return m.proveStream(v, c.secret)
+}
+
+// heard reports whether the request with n came with text in that header.
+func (c *OriginCanary) heard(n echo.Nonce, header, text string) bool {
+	c.mu.Lock()
+	b := c.requests[n]
+	c.mu.Unlock()
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
+	return err == nil && strings.Contains(strings.Join(r.Header.Values(header), "\n"), text)
 }
 
 // greet looks after one visitor: TLS is answered by TLS, and everything else as a canary answers it. The nonce is logged before.

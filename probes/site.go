@@ -33,6 +33,9 @@ type Site struct {
 	// Allow is all that was asked to be allowed; nil is not known. Unasked is what the engine lets through besides, or may let through.
 	Allow, Unasked []netip.Prefix
 
+	// AllowNames are the hosts that the policy lets through by name, whatever their addresses; nil is none, a policy that goes by address.
+	AllowNames []string
+
 	// Run is needed.
 	Run RunFunc
 	// Allowed is a live echo listener at the one allowed destination: control C2. Without it, when its Addr is zero, every

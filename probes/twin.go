@@ -19,7 +19,7 @@ type twinBatch struct {
 
 // flippable reports whether a twin without the policy can be expected to get through at a.
 func (a aim) flippable() bool {
-	return a.wall == policyWall && a.class() != served && a.absent == "" && a.post != nil
+	return (a.wall == policyWall || a.wall == nameWall) && a.class() != served && a.absent == "" && a.post != nil
 }
 
 // newTwinBatch lays out what the twin is asked. The aims that disrupt a guest come last and alone, as in the guest itself.
