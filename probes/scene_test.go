@@ -13,7 +13,7 @@ import (
 // restartable is a sound site that can be restarted; the guest is next from then on.
 func restartable(t *testing.T, next func(Site) guest) Site {
 	t.Helper()
-	s := site(t, TSI)
+	s := lasting(site(t, TSI))
 	sound, later := s.Run, next(s).run(nil)
 	restarted := false
 	s.Restart = func(context.Context) error { restarted = true; return nil }
