@@ -255,8 +255,15 @@ func (r *rig) encodingAims() ([]aim, absence) {
 	return aims, absence{}
 }
 
-// samplePorts are ports that walls have exceptions for, and ports of services that trust whoever reaches them.
-var samplePorts = []uint16{21, 25, 80, 110, 123, 143, 389, 443, 445, 1433, 2375, 3306, 5432, 6379, 8080, 9200, 11211, 27017}
+// samplePorts are ports that walls have exceptions for, and ports of services that trust whoever reaches them, the best known first.
+var samplePorts = []uint16{
+	21, 25, 80, 110, 123, 143, 389, 443, 445, 1433, 2375, 3306, 5432, 6379, 8080, 9200, 11211, 27017,
+	111, 135, 139, 161, 465, 514, 587, 636, 873, 993, 995, 1080, 1521, 1883, 2049, 2181, 2379, 3000, 3128, 3389, 4222, 4369, 5000, 5044, 5601,
+	5672, 5900, 6443, 7000, 7077, 8000, 8086, 8088, 8443, 8500, 8888, 9000, 9042, 9090, 9092, 9300, 10250, 15672, 50051,
+}
+
+// sampleSize is how many of them are dialled: other runs beside this one, and services of the host's, have theirs.
+const sampleSize = 18
 
 func (r *rig) portSampleAims() ([]aim, absence) {
 	hosts := r.hosts(isAny4)
@@ -265,6 +272,9 @@ func (r *rig) portSampleAims() ([]aim, absence) {
 	}
 	var aims []aim
 	for _, port := range samplePorts {
+		if len(aims) == sampleSize {
+			break
+		}
 		if a := r.hostAim(netip.AddrPortFrom(hosts[0].Addr, port), nil); a.absent == "" {
 			aims = append(aims, a)
 		}
