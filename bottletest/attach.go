@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"bottle.internal/internal/control"
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/probes"
 	"bottle.internal/smolvm"
@@ -14,8 +15,8 @@ import (
 // Attach returns the bottle whose machine is called name and which is up, for probing it ad hoc: one that Config.Keep left
 // standing, or that another process runs. Closing it ends nothing but the attachment. cfg says which engine knows the machine.
 //
-// A machine that is not a bottle of this kit has no bundle, so nothing can be shown about its network's working: its denials
-// come out inconclusive, its leaks as leaks.
+// A machine that is not a bottle of this kit has no bundle: whether its network works is shown by an address of this host that it reaches.
+// Where it reaches none its denials come out inconclusive; its leaks are leaks in any case.
 func Attach(ctx context.Context, cfg Config, name string) (*Bottle, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -92,11 +93,24 @@ func (b *Bottle) attachContainer(ctx context.Context) error {
 	return nil
 }
 
-// bareSite is a machine without a bundle: no allowed path, so no positive control.
+// withControl looks for an address of this host that a machine without a bundle reaches, for as long as do probes. Where it reaches none
+// there is no positive control, and its denials show nothing.
+func (b *Bottle) withControl(ctx context.Context, do func(probes.Site) (probes.Report, error)) (probes.Report, error) {
+	site := b.bareSite()
+	found, end, err := control.Search{Site: site, Passing: Gateways(), Logf: b.cfg.logf}.Find(ctx)
+	defer end()
+	if err != nil {
+		return probes.Report{}, fmt.Errorf("bottletest: looking for an address that %q reaches: %w", b.plan.Machine, err)
+	}
+	site.Allowed = found
+	return do(site)
+}
+
+// bareSite is a machine without a bundle: nobody has named an allowed path.
 func (b *Bottle) bareSite() probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
 		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology), Run: b.runAgent, HostLoopback: hostLoopback(b.plan.Backend),
-		Declared: b.declared(), Withheld: b.withheld(),
+		Passing: Gateways(), Declared: b.declared(), Withheld: b.withheld(),
 	}
 }

@@ -75,7 +75,7 @@ func (b *Bottle) withCanary(ctx context.Context, do func(probes.Site) (probes.Re
 		return probes.Report{}, ErrClosed
 	}
 	if b.side == nil {
-		return do(b.bareSite())
+		return b.withControl(ctx, do)
 	}
 	canary, err := b.side.canary(ctx)
 	if err != nil {

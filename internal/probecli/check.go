@@ -153,7 +153,7 @@ func newCheckBottle(s *settings) *cobra.Command {
 }
 
 func newCheckMachine(s *settings) *cobra.Command {
-	return newAttached(s, "machine NAME", "Probe any smolvm machine that is up; without a bundle its denials are inconclusive", func(*bottletest.Bottle, string) error { return nil })
+	return newAttached(s, "machine NAME", "Probe any smolvm machine that is up; one that reaches no address of this host has denials that are inconclusive", func(*bottletest.Bottle, string) error { return nil })
 }
 
 // newAttached probes a machine that somebody else has launched, and leaves it as it is.

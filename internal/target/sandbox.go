@@ -3,13 +3,11 @@ package target
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
+	"bottle.internal/internal/control"
 	"bottle.internal/internal/echo"
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/probes"
@@ -106,92 +104,23 @@ func (s *Sandbox) Dial(ctx context.Context, opts probes.Options, target probes.T
 	return probes.Dial(ctx, s.site, opts, target, expect)
 }
 
-// pathBudget bounds the dials that look for an allowed path.
-const pathBudget = time.Second
-
 // control finds the positive control of a run, and returns what ends it.
 func (s *Sandbox) control(ctx context.Context, opts probes.Options) (done func(), err error) {
-	var canaries []*probes.Canary
-	done = func() {
-		for _, c := range canaries {
-			_ = c.Close()
-		}
+	search := control.Search{
+		Site: s.site, Options: opts, Addrs: s.opts.Allowed, Passing: s.opts.Passing, OneByOne: s.way.weak, Logf: s.opts.logf,
 	}
-	defer func() {
-		if err != nil {
-			done()
-		}
-	}()
-	var targets []probes.Target
-	for _, addr := range s.candidates() {
-		c, err := probes.NewCanary("control "+addr.String(), netip.AddrPortFrom(addr, 0), opts.Listen)
-		if err != nil {
-			s.opts.logf("no control at %s: %v", addr, err)
-			continue
-		}
-		canaries, targets = append(canaries, c), append(targets, c.Target())
-	}
-	opts.Budget = pathBudget
-	found, err := s.paths(ctx, opts, targets)
+	found, done, err := search.Find(ctx)
 	if err != nil {
-		return done, err
+		done()
+		return nil, err
 	}
 	s.site.Borrowed = s.witness.network()
-	if len(found) > 0 {
-		s.opts.logf("positive control: %s answers the sandbox", found[0].Addr)
-		s.site.Allowed = found[0]
-		return done, nil
+	s.site.Allowed, s.site.NoNetwork = found, nil
+	if !found.Addr.IsValid() {
+		s.opts.logf("without a network this host's kernel has to see it so")
+		s.site.NoNetwork = s.witness.testify
 	}
-	s.opts.logf("the sandbox reaches no address of this host: without a network this host's kernel has to see it so")
-	s.site.Allowed, s.site.NoNetwork = probes.Target{}, s.witness.testify
 	return done, nil
-}
-
-// paths are those of targets that the sandbox reaches. A shell believes its tools by a batch's first answer: each is a batch of its own then.
-func (s *Sandbox) paths(ctx context.Context, opts probes.Options, targets []probes.Target) ([]probes.Target, error) {
-	if !s.way.weak {
-		return probes.FindPath(ctx, s.site, opts, targets)
-	}
-	for _, t := range targets {
-		if found, err := probes.FindPath(ctx, s.site, opts, []probes.Target{t}); err != nil || len(found) > 0 {
-			return found, err
-		}
-	}
-	return nil, nil
-}
-
-// candidates are where the sandbox may reach this host: what was named, else every address that a sandbox may have been left. Those of an
-// interface to somewhere come first, since they stay; then what sandboxes of this kit put on the loopback's, which may go with them; the
-// loopback itself last, since to reach that is the worst.
-func (s *Sandbox) candidates() []netip.Addr {
-	if s.opts.Allowed != nil {
-		return s.opts.Allowed
-	}
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		s.opts.logf("this host's interfaces: %v", err)
-	}
-	var all, onLoopback []netip.Addr
-	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 {
-			continue
-		}
-		own, err := i.Addrs()
-		if err != nil {
-			s.opts.logf("the addresses of %s: %v", i.Name, err)
-		}
-		for _, a := range own {
-			p, err := netip.ParsePrefix(a.String())
-			switch {
-			case err != nil || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast() || slices.Contains(s.opts.Passing, p.Addr()):
-			case i.Flags&net.FlagLoopback != 0:
-				onLoopback = append(onLoopback, p.Addr())
-			default:
-				all = append(all, p.Addr())
-			}
-		}
-	}
-	return append(append(all, onLoopback...), netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
 }
 
 // binary is the content of the agent for a Linux of the architecture arch, "" being this host's.
