@@ -10,8 +10,9 @@ import (
 )
 
 // maxDenials is how many denials are logged in a second. A guest can make them
-// faster than anyone reads.
-const maxDenials = 200
+// faster than anyone reads. It is more than a batch of probes makes, of which each
+// is looked for: smolvm bounds its log by size, 8 MiB before it rotates.
+const maxDenials = 2000
 
 // denials logs what the policy denied. Safe for concurrent use.
 type denials struct {
