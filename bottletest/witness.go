@@ -53,7 +53,7 @@ func (b *Bottle) proxySite() *probes.Proxy {
 		return nil
 	}
 	p := &probes.Proxy{
-		Addr: b.plan.At(proxyPort), Origin: b.plan.Origin.site(),
+		Addr: b.plan.At(proxyPort), Origin: b.plan.Origin.site(), Refusal: "bottle: denied",
 		Dial: func(ctx context.Context, at netip.AddrPort, n echo.Nonce) (echo.Reply, error) {
 			return b.side.echo(ctx, at, n)
 		},

@@ -20,6 +20,10 @@ const (
 	ownWall wall = "own"
 	// proxyWall: the sidecar takes the request and refuses it.
 	proxyWall wall = "proxy"
+	// redirectWall: the sidecar hands the answer on, which sends the guest elsewhere, and does not go there itself.
+	redirectWall wall = "redirect"
+	// candidWall: the sandbox denies the address, and does not say otherwise first.
+	candidWall wall = "candid"
 	// nameWall: the sandbox's own resolver refuses to ask for a name.
 	nameWall wall = "name"
 	// tunnelWall: the sidecar opens a tunnel, looks at what is sent through it, and refuses that.
@@ -45,6 +49,8 @@ type reading struct {
 	refusal bool
 	// alert: the answer has to be a fatal alert of TLS that says that a rule stopped it.
 	alert bool
+	// moved: the answer has to be one by which HTTP sends a client elsewhere.
+	moved bool
 	// trick: it is accepted of an attempt with a method only: a kernel that does not know the way round a wall keeps the wall.
 	trick bool
 }
@@ -76,6 +82,7 @@ var accepted = map[string]map[wall]map[class]readings{
 			pings:     {Unreachable: {}, Denied: {}, Filtered: {}},
 		},
 		bindingWall: {streams: {Refused: {}, Denied: {}}},
+		candidWall:  {streams: {Denied: {errno: "EACCES", policyOnly: true}}},
 	},
 	VirtioNet: {
 		policyWall: {
@@ -87,6 +94,7 @@ var accepted = map[string]map[wall]map[class]readings{
 			pings:     {Filtered: {}, HandshakeOnly: {}, Denied: {}, Unreachable: {}},
 		},
 		bindingWall: {streams: {Refused: {}, HandshakeOnly: {}, Reset: {}}},
+		candidWall:  {streams: {Refused: {fast: denialLimit, nobody: true}}},
 		ownWall:     {streams: {Refused: {}}, datagrams: {Refused: {}, Filtered: {}}},
 	},
 	plain: {
@@ -98,10 +106,13 @@ var accepted = map[string]map[wall]map[class]readings{
 			pings: {Filtered: {}, Denied: {}, Unreachable: {}},
 		},
 		bindingWall: {streams: {Refused: {}, Reset: {}, Denied: {}, Unreachable: {}, Filtered: {}}},
+		candidWall:  {streams: {Refused: {}, Denied: {}, Unreachable: {}, Filtered: {}}},
 		haltedWall:  {streams: {Refused: {}, Reset: {}, Unreachable: {}, Filtered: {}, HandshakeOnly: {}}},
 		proxyWall:   {streams: {Intercepted: {refusal: true}, Reset: {}}},
 		tunnelWall:  {streams: {Intercepted: {alert: true}}},
-		nameWall:    {datagrams: {Unresolved: {trick: true}}},
+		// The guest's word that it was handed the redirect is no leak, and the canary's silence says that nobody went there.
+		redirectWall: {streams: {Intercepted: {moved: true}}},
+		nameWall:     {datagrams: {Unresolved: {trick: true}}},
 		kernelWall: {
 			local: {
 				Absent: {}, Refused: {}, Reset: {}, Denied: {}, ReadOnly: {}, Unsupported: {}, Unreachable: {}, Filtered: {},
@@ -109,6 +120,8 @@ var accepted = map[string]map[wall]map[class]readings{
 				Readable: {}, Intercepted: {},
 			},
 			served: {Filtered: {}, Reachable: {}},
+			// A resolver's answer has what must not be in it looked for; one that cannot be asked tells nothing.
+			datagrams: {Unresolved: {}, Filtered: {}, Denied: {}, Unreachable: {}, Refused: {}},
 		},
 	},
 }
@@ -122,10 +135,13 @@ var refusals = regexp.MustCompile(`^HTTP/1\.[01] [45]\d\d\b`)
 // alerts are the fatal ones of TLS, as excerpt writes them, that a middlebox sends for a rule's sake: access_denied and unrecognized_name.
 var alerts = regexp.MustCompile(`^\\x15\\x03\\x0[0-4]\\x00\\x02\\x02[1p]$`)
 
+// redirects are answers by which HTTP sends a client elsewhere.
+var redirects = regexp.MustCompile(`^HTTP/1\.[01] 30[12378]\b`)
+
 // accept finds the reading of an attempt, and whether it is accepted at all.
 func accept(backend string, w wall, a Attempt) (reading, bool) {
 	row, ok := accepted[backend]
-	if !ok || slices.Contains([]wall{proxyWall, tunnelWall, nameWall, haltedWall, kernelWall}, w) {
+	if !ok || slices.Contains([]wall{proxyWall, tunnelWall, redirectWall, nameWall, haltedWall, kernelWall}, w) {
 		row = accepted[plain]
 	}
 	r, ok := row[w][classOf(a.Network)][a.Observation]
@@ -140,7 +156,7 @@ func accept(backend string, w wall, a Attempt) (reading, bool) {
 		return reading{}, false // an agent that has no way to look has not looked
 	case a.Method == agent.SysCall && a.Errno == "EINVAL":
 		return reading{}, false // a call that the agent does not know, or one that was let through to look at its arguments
-	case r.refusal && !refusals.MatchString(a.Reply), r.alert && !alerts.MatchString(a.Reply), r.trick && a.Method == "":
+	case r.refusal && !refusals.MatchString(a.Reply), r.alert && !alerts.MatchString(a.Reply), r.moved && !redirects.MatchString(a.Reply), r.trick && a.Method == "":
 		return reading{}, false
 	}
 	return r, true

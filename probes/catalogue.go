@@ -75,7 +75,7 @@ func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, sharedProbes, roadProbes(), evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes, originProbes,
 		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
 		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes, laterProbes, teardownProbes,
-		rawNameProbes, injectionRows, nameProbes,
+		rawNameProbes, injectionRows, nameProbes, answerProbes, candidProbes,
 		boundaryProbes)
 	slices.SortFunc(all, func(a, b Probe) int { return strings.Compare(a.ID, b.ID) })
 	return all

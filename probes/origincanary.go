@@ -32,8 +32,9 @@ type OriginCanary struct {
 	Canary
 	cert tls.Certificate
 
-	mu       sync.Mutex
-	requests map[echo.Nonce][]byte // as they came, in the clear
+	mu        sync.Mutex
+	elsewhere netip.AddrPort        // where it sends those who ask to be sent
+	requests  map[echo.Nonce][]byte // as they came, in the clear
 }
 
 // originLife is how long an origin's certificate is good for: longer than any run.
@@ -128,6 +129,9 @@ func (c *OriginCanary) remember(v *visit, m message, b []byte) []byte {
 		c.requests[m.nonce] = bytes.Clone(b)
 	}
 	c.mu.Unlock()
+	if answer := c.moved(m, b); answer != nil {
+		return answer
+	}
 	return m.proveStream(v, c.secret)
 }
 

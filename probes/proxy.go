@@ -23,6 +23,8 @@ type Proxy struct {
 	Origin Origin
 	// Injection is a credential that it puts into requests; the zero Injection is none.
 	Injection Injection
+	// Refusal is what is in each of its refusals and in no other answer; "" is not known.
+	Refusal string
 	// Halt stops the sidecar with all that is in it, for a while. nil means that it cannot be done, or must not.
 	Halt func(ctx context.Context) (Halted, error)
 	// Dial asks the listener at addr to echo n, from the proxy's own position and past its rules: that a target is in the proxy's

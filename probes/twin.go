@@ -3,6 +3,7 @@ package probes
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -19,7 +20,7 @@ type twinBatch struct {
 
 // flippable reports whether a twin without the policy can be expected to get through at a.
 func (a aim) flippable() bool {
-	return (a.wall == policyWall || a.wall == nameWall) && a.class() != served && a.absent == "" && a.post != nil
+	return slices.Contains([]wall{policyWall, nameWall, candidWall}, a.wall) && a.class() != served && a.absent == "" && a.post != nil
 }
 
 // newTwinBatch lays out what the twin is asked. The aims that disrupt a guest come last and alone, as in the guest itself.

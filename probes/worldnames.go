@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"bottle.internal/internal/echo"
 )
@@ -54,6 +55,16 @@ func parseQuery(b []byte) (query, error) {
 		return query{}, errNoQuestion
 	}
 	return query{b[:head], b[head : at+4], strings.Join(labels, "."), binary.BigEndian.Uint16(b[at:])}, nil
+}
+
+// knownNames are names without a nonce that a probe asks for: whoever has them asked is no stranger. It is safe for concurrent use.
+type knownNames struct{ all sync.Map }
+
+func (k *knownNames) add(name string) { k.all.Store(strings.ToLower(strings.Trim(name, ".")), true) }
+
+func (k *knownNames) knows(name string) bool {
+	_, ok := k.all.Load(name)
+	return ok
 }
 
 // nonce is the first label that is one: what a tunnel over DNS would carry out.

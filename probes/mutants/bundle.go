@@ -115,6 +115,24 @@ var bundleMutants = []Mutant{
 		Kills:     []Kill{leaks("net.dns.rebind")},
 	},
 	{
+		Name: "proxy-follows-redirects", Kind: Bundle, On: on(virtio),
+		Breaks:    "The proxy goes where an answer sends its client, and asks its list about the first step only.",
+		Reference: "CWE-918; agent-egress-bench; prior-art proxy.redirect",
+		Edit: Edit{Source: []Source{{
+			File: proxy, Old: "ctx.Error.Error())\n\t\t}\n\t\treturn resp",
+			New: "ctx.Error.Error())\n\t\t}\n\t\tif resp != nil {\n\t\t\tif to, err := resp.Location(); err == nil {\n\t\t\t\tif r, err := http.Get(to.String()); err == nil {\n" +
+				"\t\t\t\t\t_ = r.Body.Close()\n\t\t\t\t}\n\t\t\t}\n\t\t}\n\t\treturn resp",
+		}}},
+		Kills: []Kill{leaks("proxy.redirect")},
+	},
+	{
+		Name: "proxy-refuses-as-anybody", Kind: Bundle, On: on(virtio),
+		Breaks:    "The proxy's refusal is a page that anybody on the way could have made.",
+		Reference: "glovebox#2188 (a block page taken for an answer); prior-art proxy.blockpage-identity",
+		Edit:      Edit{Source: []Source{{File: proxy, Old: `code, "bottle: "+text+"\n")`, New: `code, "blocked\n")`}}},
+		Kills:     []Kill{unknown("proxy.blockpage-identity")},
+	},
+	{
 		Name: "bundle-published-everywhere", Kind: Container, On: on(virtioAlias),
 		Breaks:    "The sidecar's ports are bound at every address of the host.",
 		Reference: "docker publishes on 0.0.0.0 unless told otherwise; lessons §5 (-p :5000 exposes the registry to the LAN)",
