@@ -86,126 +86,128 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// detections are hosts with engines on them, and which one is found.
+var detections = []struct {
+	name  string
+	setup func(t *testing.T, home string) map[string]string // the environment
+	want  string                                            // the engine's name, "" = ErrNoEngine
+	says  string                                            // in the error
+}{
+	{
+		name:  "nothing there",
+		setup: func(*testing.T, string) map[string]string { return nil },
+		says:  "no such file",
+	},
+	{
+		name: "a known socket",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, ".colima/default/docker.sock"), "colima")
+			return nil
+		},
+		want: "colima",
+	},
+	{
+		name: "a dead socket before a live one",
+		setup: func(t *testing.T, home string) map[string]string {
+			write(t, filepath.Join(home, "run/docker.sock"), "")
+			fakeEngine(t, filepath.Join(home, ".orbstack/run/docker.sock"), "OrbStack")
+			return nil
+		},
+		want: "OrbStack",
+	},
+	{
+		name: "DOCKER_HOST dead, the default alive",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
+			return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "gone.sock")}
+		},
+		says: "DOCKER_HOST=",
+	},
+	{
+		name: "DOCKER_HOST goes first",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
+			fakeEngine(t, filepath.Join(home, "other.sock"), "other")
+			return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "other.sock"), "DOCKER_CONTEXT": "nosuch"}
+		},
+		want: "other",
+	},
+	{
+		name: "DOCKER_HOST hangs",
+		setup: func(t *testing.T, home string) map[string]string {
+			hungEngine(t, filepath.Join(home, "hung.sock"))
+			return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "hung.sock")}
+		},
+		says: "no answer within",
+	},
+	{
+		name: "a hung socket before a live one",
+		setup: func(t *testing.T, home string) map[string]string {
+			hungEngine(t, filepath.Join(home, "run/docker.sock"))
+			fakeEngine(t, filepath.Join(home, ".rd/docker.sock"), "Rancher Desktop")
+			return nil
+		},
+		want: "Rancher Desktop",
+	},
+	{
+		name: "the current context",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
+			fakeEngine(t, filepath.Join(home, "ctx.sock"), "of the context")
+			dockerContext(t, home, "mine", "unix://"+filepath.Join(home, "ctx.sock"))
+			write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"mine"}`)
+			return nil
+		},
+		want: "of the context",
+	},
+	{
+		name: "DOCKER_CONTEXT goes before it",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "ctx.sock"), "of the variable")
+			dockerContext(t, home, "asked", "unix://"+filepath.Join(home, "ctx.sock"))
+			write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"mine"}`)
+			return map[string]string{"DOCKER_CONTEXT": "asked"}
+		},
+		want: "of the variable",
+	},
+	{
+		name: "the default context is none",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
+			write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"default"}`)
+			return nil
+		},
+		want: "default",
+	},
+	{
+		name: "a chosen context that is dead",
+		setup: func(t *testing.T, home string) map[string]string {
+			fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
+			dockerContext(t, home, "mine", "unix://"+filepath.Join(home, "gone.sock"))
+			return map[string]string{"DOCKER_CONTEXT": "mine"}
+		},
+		says: `context "mine"`,
+	},
+	{
+		name: "a context over ssh",
+		setup: func(t *testing.T, home string) map[string]string {
+			dockerContext(t, home, "far", "ssh://far.test")
+			return map[string]string{"DOCKER_CONTEXT": "far"}
+		},
+		says: "ssh helper",
+	},
+	{
+		name: "a context that does not exist",
+		setup: func(t *testing.T, home string) map[string]string {
+			return map[string]string{"DOCKER_CONTEXT": "nosuch"}
+		},
+		says: "no such context",
+	},
+}
+
 func TestDetect(t *testing.T) {
-	tests := []struct {
-		name  string
-		setup func(t *testing.T, home string) map[string]string // the environment
-		want  string                                            // the engine's name, "" = ErrNoEngine
-		says  string                                            // in the error
-	}{
-		{
-			name:  "nothing there",
-			setup: func(*testing.T, string) map[string]string { return nil },
-			says:  "no such file",
-		},
-		{
-			name: "a known socket",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, ".colima/default/docker.sock"), "colima")
-				return nil
-			},
-			want: "colima",
-		},
-		{
-			name: "a dead socket before a live one",
-			setup: func(t *testing.T, home string) map[string]string {
-				write(t, filepath.Join(home, "run/docker.sock"), "")
-				fakeEngine(t, filepath.Join(home, ".orbstack/run/docker.sock"), "OrbStack")
-				return nil
-			},
-			want: "OrbStack",
-		},
-		{
-			name: "DOCKER_HOST dead, the default alive",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
-				return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "gone.sock")}
-			},
-			says: "DOCKER_HOST=",
-		},
-		{
-			name: "DOCKER_HOST goes first",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
-				fakeEngine(t, filepath.Join(home, "other.sock"), "other")
-				return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "other.sock"), "DOCKER_CONTEXT": "nosuch"}
-			},
-			want: "other",
-		},
-		{
-			name: "DOCKER_HOST hangs",
-			setup: func(t *testing.T, home string) map[string]string {
-				hungEngine(t, filepath.Join(home, "hung.sock"))
-				return map[string]string{"DOCKER_HOST": "unix://" + filepath.Join(home, "hung.sock")}
-			},
-			says: "no answer within",
-		},
-		{
-			name: "a hung socket before a live one",
-			setup: func(t *testing.T, home string) map[string]string {
-				hungEngine(t, filepath.Join(home, "run/docker.sock"))
-				fakeEngine(t, filepath.Join(home, ".rd/docker.sock"), "Rancher Desktop")
-				return nil
-			},
-			want: "Rancher Desktop",
-		},
-		{
-			name: "the current context",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
-				fakeEngine(t, filepath.Join(home, "ctx.sock"), "of the context")
-				dockerContext(t, home, "mine", "unix://"+filepath.Join(home, "ctx.sock"))
-				write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"mine"}`)
-				return nil
-			},
-			want: "of the context",
-		},
-		{
-			name: "DOCKER_CONTEXT goes before it",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "ctx.sock"), "of the variable")
-				dockerContext(t, home, "asked", "unix://"+filepath.Join(home, "ctx.sock"))
-				write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"mine"}`)
-				return map[string]string{"DOCKER_CONTEXT": "asked"}
-			},
-			want: "of the variable",
-		},
-		{
-			name: "the default context is none",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
-				write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"default"}`)
-				return nil
-			},
-			want: "default",
-		},
-		{
-			name: "a chosen context that is dead",
-			setup: func(t *testing.T, home string) map[string]string {
-				fakeEngine(t, filepath.Join(home, "run/docker.sock"), "default")
-				dockerContext(t, home, "mine", "unix://"+filepath.Join(home, "gone.sock"))
-				return map[string]string{"DOCKER_CONTEXT": "mine"}
-			},
-			says: `context "mine"`,
-		},
-		{
-			name: "a context over ssh",
-			setup: func(t *testing.T, home string) map[string]string {
-				dockerContext(t, home, "far", "ssh://far.test")
-				return map[string]string{"DOCKER_CONTEXT": "far"}
-			},
-			says: "ssh helper",
-		},
-		{
-			name: "a context that does not exist",
-			setup: func(t *testing.T, home string) map[string]string {
-				return map[string]string{"DOCKER_CONTEXT": "nosuch"}
-			},
-			says: "no such context",
-		},
-	}
 	const deadline = 300 * time.Millisecond
-	for _, tt := range tests {
+	for _, tt := range detections {
 		t.Run(tt.name, func(t *testing.T) {
 			home := shortDir(t)
 			env := tt.setup(t, home)

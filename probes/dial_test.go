@@ -21,73 +21,78 @@ func freePort(t *testing.T) netip.AddrPort {
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
+// public is nobody's, and no address of this host's.
+var public = netip.MustParseAddrPort("203.0.113.9:443")
+
+// dials are ad-hoc probes, and what they come to.
+var dials = []struct {
+	name    string
+	backend string
+	edit    func(t *testing.T, s *Site) Target
+	expect  Expect
+	want    Verdict
+	addrs   int // distinct addresses dialled
+}{
+	{"host's loopback, free port", TSI, func(t *testing.T, _ *Site) Target { return Target{Addr: freePort(t)} }, Contain, Contained, 1},
+	{"host's loopback in both spellings", VirtioNet, func(t *testing.T, _ *Site) Target { return Target{Addr: freePort(t)} }, Contain, Contained, 2},
+	{"host's loopback by its other spelling", VirtioNet, func(t *testing.T, _ *Site) Target {
+		return Target{Addr: netip.AddrPortFrom(gateway.Addr(), freePort(t).Port())}
+	}, Contain, Contained, 2},
+	{"host's loopback, leaking", TSI, func(t *testing.T, s *Site) Target {
+		s.Run = guest(open).run(nil)
+		return Target{Addr: freePort(t)}
+	}, Contain, Leak, 1},
+	{"another of the host's loopbacks, leaking", TSI, func(t *testing.T, s *Site) Target {
+		c, err := NewCanary("x", netip.MustParseAddrPort("127.0.0.2:0"), nil)
+		if err != nil {
+			t.Skip(err)
+		}
+		_ = c.Close()
+		s.Run = guest(open).run(nil)
+		return Target{Addr: c.Addr()}
+	}, Contain, Leak, 2},
+	{"somebody listens there, tsi", TSI, func(t *testing.T, _ *Site) Target {
+		return Target{Addr: newCanary(t, "somebody", anyLoopback).Addr()}
+	}, Contain, Contained, 1},
+	{"somebody listens there, virtio-net", VirtioNet, func(t *testing.T, _ *Site) Target {
+		return Target{Addr: newCanary(t, "somebody", anyLoopback).Addr()}
+	}, Contain, Inconclusive, 2},
+	{"the world stands in", VirtioNet, func(*testing.T, *Site) Target { return Target{Addr: public} }, Contain, Contained, 1},
+	{"the world sees it", TSI, func(_ *testing.T, s *Site) Target {
+		s.Run = walled(*s, func(a agent.Attempt) agent.Result { return throughWorld(*s, a) }).run(nil)
+		return Target{Addr: public}
+	}, Contain, Leak, 1},
+	{"nothing stands in, tsi", TSI, func(_ *testing.T, s *Site) Target { s.World = nil; return Target{Addr: public} }, Contain, Contained, 1},
+	{"nothing stands in, virtio-net", VirtioNet, func(_ *testing.T, s *Site) Target { s.World = nil; return Target{Addr: public} }, Contain, Inconclusive, 1},
+	{"another port of the allowed address", TSI, func(t *testing.T, s *Site) Target {
+		c := newCanary(t, "other", anyLoopback)
+		s.Run = walled(*s, refuse).run(nil)
+		return c.Target()
+	}, Contain, Contained, 1},
+	{"reached", TSI, func(t *testing.T, s *Site) Target {
+		s.Run = guest(open).run(nil)
+		return newCanary(t, "other", anyLoopback).Target()
+	}, Reach, Contained, 1},
+	{"reached, by its secret only", TSI, func(t *testing.T, s *Site) Target {
+		s.Run = guest(open).run(nil)
+		c := newCanary(t, "other", anyLoopback)
+		return Target{Addr: c.Addr(), Secret: c.Secret()}
+	}, Reach, Contained, 1},
+	{"not reached, and alive", TSI, func(t *testing.T, _ *Site) Target { return newCanary(t, "other", anyLoopback).Target() }, Reach, Overblocked, 1},
+	{"not reached, and dead", TSI, func(t *testing.T, _ *Site) Target {
+		c := newCanary(t, "other", anyLoopback)
+		_ = c.Close()
+		return c.Target()
+	}, Reach, Inconclusive, 1},
+	{"something without a secret answers", TSI, func(t *testing.T, s *Site) Target {
+		s.Run = guest(open).run(nil)
+		c := newCanary(t, "other", anyLoopback)
+		return Target{Addr: c.Addr(), Alive: c.Alive}
+	}, Reach, Inconclusive, 1},
+}
+
 func TestDial(t *testing.T) {
-	public := netip.MustParseAddrPort("203.0.113.9:443")
-	for _, c := range []struct {
-		name    string
-		backend string
-		edit    func(t *testing.T, s *Site) Target
-		expect  Expect
-		want    Verdict
-		addrs   int // distinct addresses dialled
-	}{
-		{"host's loopback, free port", TSI, func(t *testing.T, _ *Site) Target { return Target{Addr: freePort(t)} }, Contain, Contained, 1},
-		{"host's loopback in both spellings", VirtioNet, func(t *testing.T, _ *Site) Target { return Target{Addr: freePort(t)} }, Contain, Contained, 2},
-		{"host's loopback by its other spelling", VirtioNet, func(t *testing.T, _ *Site) Target {
-			return Target{Addr: netip.AddrPortFrom(gateway.Addr(), freePort(t).Port())}
-		}, Contain, Contained, 2},
-		{"host's loopback, leaking", TSI, func(t *testing.T, s *Site) Target {
-			s.Run = guest(open).run(nil)
-			return Target{Addr: freePort(t)}
-		}, Contain, Leak, 1},
-		{"another of the host's loopbacks, leaking", TSI, func(t *testing.T, s *Site) Target {
-			c, err := NewCanary("x", netip.MustParseAddrPort("127.0.0.2:0"), nil)
-			if err != nil {
-				t.Skip(err)
-			}
-			_ = c.Close()
-			s.Run = guest(open).run(nil)
-			return Target{Addr: c.Addr()}
-		}, Contain, Leak, 2},
-		{"somebody listens there, tsi", TSI, func(t *testing.T, _ *Site) Target {
-			return Target{Addr: newCanary(t, "somebody", anyLoopback).Addr()}
-		}, Contain, Contained, 1},
-		{"somebody listens there, virtio-net", VirtioNet, func(t *testing.T, _ *Site) Target {
-			return Target{Addr: newCanary(t, "somebody", anyLoopback).Addr()}
-		}, Contain, Inconclusive, 2},
-		{"the world stands in", VirtioNet, func(*testing.T, *Site) Target { return Target{Addr: public} }, Contain, Contained, 1},
-		{"the world sees it", TSI, func(_ *testing.T, s *Site) Target {
-			s.Run = walled(*s, func(a agent.Attempt) agent.Result { return throughWorld(*s, a) }).run(nil)
-			return Target{Addr: public}
-		}, Contain, Leak, 1},
-		{"nothing stands in, tsi", TSI, func(_ *testing.T, s *Site) Target { s.World = nil; return Target{Addr: public} }, Contain, Contained, 1},
-		{"nothing stands in, virtio-net", VirtioNet, func(_ *testing.T, s *Site) Target { s.World = nil; return Target{Addr: public} }, Contain, Inconclusive, 1},
-		{"another port of the allowed address", TSI, func(t *testing.T, s *Site) Target {
-			c := newCanary(t, "other", anyLoopback)
-			s.Run = walled(*s, refuse).run(nil)
-			return c.Target()
-		}, Contain, Contained, 1},
-		{"reached", TSI, func(t *testing.T, s *Site) Target {
-			s.Run = guest(open).run(nil)
-			return newCanary(t, "other", anyLoopback).Target()
-		}, Reach, Contained, 1},
-		{"reached, by its secret only", TSI, func(t *testing.T, s *Site) Target {
-			s.Run = guest(open).run(nil)
-			c := newCanary(t, "other", anyLoopback)
-			return Target{Addr: c.Addr(), Secret: c.Secret()}
-		}, Reach, Contained, 1},
-		{"not reached, and alive", TSI, func(t *testing.T, _ *Site) Target { return newCanary(t, "other", anyLoopback).Target() }, Reach, Overblocked, 1},
-		{"not reached, and dead", TSI, func(t *testing.T, _ *Site) Target {
-			c := newCanary(t, "other", anyLoopback)
-			_ = c.Close()
-			return c.Target()
-		}, Reach, Inconclusive, 1},
-		{"something without a secret answers", TSI, func(t *testing.T, s *Site) Target {
-			s.Run = guest(open).run(nil)
-			c := newCanary(t, "other", anyLoopback)
-			return Target{Addr: c.Addr(), Alive: c.Alive}
-		}, Reach, Inconclusive, 1},
-	} {
+	for _, c := range dials {
 		t.Run(c.name, func(t *testing.T) {
 			s := site(t, c.backend)
 			target := c.edit(t, &s)

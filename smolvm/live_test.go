@@ -57,26 +57,29 @@ func liveHandlers() map[string]smolvmtest.Handler {
 		},
 		"meets nobody":  func(c smolvmtest.Call) smolvmtest.Reply { return meets(c, 300*time.Millisecond, false) },
 		"meets another": func(c smolvmtest.Call) smolvmtest.Reply { return meets(c, 30*time.Second, true) },
-		// The stream of a guest's tar, kept beside the fake by the test.
-		"tar": func(c smolvmtest.Call) smolvmtest.Reply {
-			f, err := os.Open(c.State + "/archive.tar")
-			if err != nil {
-				return failing(err.Error())
-			}
-			_, err = io.Copy(os.Stdout, f)
-			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: exitOf(err)}}
-		},
-		"tar without end": func(c smolvmtest.Call) smolvmtest.Reply {
-			f, err := os.Open(c.State + "/archive.tar")
-			for err == nil {
-				_, err = io.CopyN(os.Stdout, f, 1<<20)
-				if errors.Is(err, io.EOF) {
-					_, err = os.Stdout.Write(make([]byte, 1<<16))
-				}
-			}
-			return failing(err.Error())
-		},
+		"tar":           sendTar, "tar without end": sendTarForEver,
 	}
+}
+
+// sendTar is the stream of a guest's tar, kept beside the fake by the test.
+func sendTar(c smolvmtest.Call) smolvmtest.Reply {
+	f, err := os.Open(c.State + "/archive.tar")
+	if err != nil {
+		return failing(err.Error())
+	}
+	_, err = io.Copy(os.Stdout, f)
+	return smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: exitOf(err)}}
+}
+
+func sendTarForEver(c smolvmtest.Call) smolvmtest.Reply {
+	f, err := os.Open(c.State + "/archive.tar")
+	for err == nil {
+		_, err = io.CopyN(os.Stdout, f, 1<<20)
+		if errors.Is(err, io.EOF) {
+			_, err = os.Stdout.Write(make([]byte, 1<<16))
+		}
+	}
+	return failing(err.Error())
 }
 
 // printTree is the tar of the contract's directory, and of more if it has a name.

@@ -20,41 +20,48 @@ func closedDatagramPort(t *testing.T, address string) netip.AddrPort {
 	return netip.MustParseAddrPort(l.LocalAddr().String())
 }
 
+// foreign, late and silent are canaries that answer with no echo, with one behind something else, and not at all.
+func foreign([]byte) [][]byte { return [][]byte{[]byte("hello")} }
+
+func late(b []byte) [][]byte {
+	n, _ := echo.ParseRequest(b)
+	return [][]byte{[]byte("hello"), echo.Line(echo.NewReply(echo.NewSecret(), "test", n, "", ""))}
+}
+
+func silent([]byte) [][]byte { return nil }
+
+// datagramCases are ways to send a datagram and what may answer it.
+var datagramCases = []struct {
+	name    string
+	network Network
+	method  Method
+	answer  func([]byte) [][]byte
+	closed  bool
+	stage   Stage
+	errno   string
+	want    Observation
+	waits   bool
+}{
+	{"echo", UDP4, "", nil, false, StageRead, "", Reachable, false},
+	{"echo over IPv6", UDP6, "", nil, false, StageRead, "", Reachable, false},
+	{"closed", UDP4, "", nil, true, StageRead, "ECONNREFUSED", Refused, false},
+	{"closed over IPv6", UDP6, "", nil, true, StageRead, "ECONNREFUSED", Refused, false},
+	{"silent", UDP4, "", silent, false, StageRead, "", Filtered, true},
+	{"foreign", UDP4, "", foreign, false, StageRead, "", Intercepted, true},
+	{"foreign, then echo", UDP4, "", late, false, StageRead, "", Reachable, false},
+	{"connected", UDP4, Connected, nil, false, StageRead, "", Reachable, false},
+	{"connected over IPv6", UDP6, Connected, nil, false, StageRead, "", Reachable, false},
+	{"connected, closed", UDP4, Connected, nil, true, StageRead, "ECONNREFUSED", Refused, false},
+	{"family 0", UDP4, FamilyZero, nil, false, StageRead, "", Reachable, false},
+	{"family 0, silent", UDP4, FamilyZero, silent, false, StageRead, "", Filtered, true},
+	{"same socket", UDP4, SameSocket, nil, false, StageRead, "", Reachable, false},
+	{"same socket, silent", UDP4, SameSocket, silent, false, StageRead, "", Filtered, true},
+	{"batched", UDP4, Batched, nil, false, StageRead, "", Reachable, false},
+	{"batched, silent", UDP4, Batched, silent, false, StageRead, "", Filtered, true},
+}
+
 func TestDatagrams(t *testing.T) {
-	foreign := func([]byte) [][]byte { return [][]byte{[]byte("hello")} }
-	late := func(b []byte) [][]byte {
-		n, _ := echo.ParseRequest(b)
-		return [][]byte{[]byte("hello"), echo.Line(echo.NewReply(echo.NewSecret(), "test", n, "", ""))}
-	}
-	silent := func([]byte) [][]byte { return nil }
-	for _, c := range []struct {
-		name    string
-		network Network
-		method  Method
-		answer  func([]byte) [][]byte
-		closed  bool
-		stage   Stage
-		errno   string
-		want    Observation
-		waits   bool
-	}{
-		{"echo", UDP4, "", nil, false, StageRead, "", Reachable, false},
-		{"echo over IPv6", UDP6, "", nil, false, StageRead, "", Reachable, false},
-		{"closed", UDP4, "", nil, true, StageRead, "ECONNREFUSED", Refused, false},
-		{"closed over IPv6", UDP6, "", nil, true, StageRead, "ECONNREFUSED", Refused, false},
-		{"silent", UDP4, "", silent, false, StageRead, "", Filtered, true},
-		{"foreign", UDP4, "", foreign, false, StageRead, "", Intercepted, true},
-		{"foreign, then echo", UDP4, "", late, false, StageRead, "", Reachable, false},
-		{"connected", UDP4, Connected, nil, false, StageRead, "", Reachable, false},
-		{"connected over IPv6", UDP6, Connected, nil, false, StageRead, "", Reachable, false},
-		{"connected, closed", UDP4, Connected, nil, true, StageRead, "ECONNREFUSED", Refused, false},
-		{"family 0", UDP4, FamilyZero, nil, false, StageRead, "", Reachable, false},
-		{"family 0, silent", UDP4, FamilyZero, silent, false, StageRead, "", Filtered, true},
-		{"same socket", UDP4, SameSocket, nil, false, StageRead, "", Reachable, false},
-		{"same socket, silent", UDP4, SameSocket, silent, false, StageRead, "", Filtered, true},
-		{"batched", UDP4, Batched, nil, false, StageRead, "", Reachable, false},
-		{"batched, silent", UDP4, Batched, silent, false, StageRead, "", Filtered, true},
-	} {
+	for _, c := range datagramCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			local := map[Network]string{UDP4: "127.0.0.1:0", UDP6: "[::1]:0"}[c.network]

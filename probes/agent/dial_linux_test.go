@@ -94,58 +94,61 @@ func abort(conn net.Conn) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 }
 
+// streamCases are what may be at the other end of a stream, and how a dial of it ends.
+var streamCases = []struct {
+	name  string
+	addr  func(t *testing.T) netip.AddrPort
+	stage Stage
+	errno string
+	want  Observation
+	waits bool // until the budget is gone
+}{
+	{"echo", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", answer) }, StageDone, "", Reachable, false},
+	{"echo over IPv6", func(t *testing.T) netip.AddrPort { return listener(t, "[::1]:0", answer) }, StageDone, "", Reachable, false},
+	{"echo, then a reset instead of a FIN", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) { answer(c); _ = c.(*net.TCPConn).SetLinger(0) })
+	}, StageDone, "", Reachable, false},
+	{"echo in pieces", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) {
+			b := echo.Response(echo.NewReply(echo.NewSecret(), "test", readRequest(c), "", ""))
+			for _, part := range [][]byte{b[:7], b[7:100], b[100:]} {
+				_, _ = c.Write(part)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}, StageDone, "", Reachable, false},
+	{"echo of another nonce", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) {
+			readRequest(c)
+			_, _ = c.Write(echo.Response(echo.NewReply(echo.NewSecret(), "test", echo.NewNonce(), "", "")))
+		})
+	}, StageDone, "", Intercepted, false},
+	{"closed port", func(t *testing.T) netip.AddrPort { return closedPort(t, "127.0.0.1:0") }, StageConnect, "ECONNREFUSED", Refused, false},
+	{"closed port over IPv6", func(t *testing.T) netip.AddrPort { return closedPort(t, "[::1]:0") }, StageConnect, "ECONNREFUSED", Refused, false},
+	{"mapped address", func(t *testing.T) netip.AddrPort {
+		p := closedPort(t, "127.0.0.1:0")
+		return netip.AddrPortFrom(netip.MustParseAddr("::ffff:127.0.0.1"), p.Port())
+	}, StageConnect, "ECONNREFUSED", Refused, false},
+	{"accept, then silence", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", nil) }, StageRead, "", HandshakeOnly, true},
+	{"accept, then close", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) { readRequest(c) })
+	}, StageDone, "", HandshakeOnly, false},
+	{"accept, then reset", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", abort) }, StageRead, "ECONNRESET", Reset, false},
+	{"foreign banner", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-foreign\r\n"); readRequest(c) })
+	}, StageDone, "", Intercepted, false},
+	{"foreign banner, then silence", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.WriteString(c, "220 mail\r\n"); time.Sleep(time.Second) })
+	}, StageDone, "", Intercepted, false},
+	{"endless answer", func(t *testing.T) netip.AddrPort {
+		return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = c.Write(make([]byte, 1<<20)) })
+	}, StageDone, "", Intercepted, false},
+	{"full backlog", fullBacklog, StageConnect, "", Filtered, true},
+}
+
 func TestDial(t *testing.T) {
 	const budget = 250 * time.Millisecond
-	for _, c := range []struct {
-		name  string
-		addr  func(t *testing.T) netip.AddrPort
-		stage Stage
-		errno string
-		want  Observation
-		waits bool // until the budget is gone
-	}{
-		{"echo", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", answer) }, StageDone, "", Reachable, false},
-		{"echo over IPv6", func(t *testing.T) netip.AddrPort { return listener(t, "[::1]:0", answer) }, StageDone, "", Reachable, false},
-		{"echo, then a reset instead of a FIN", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) { answer(c); _ = c.(*net.TCPConn).SetLinger(0) })
-		}, StageDone, "", Reachable, false},
-		{"echo in pieces", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) {
-				b := echo.Response(echo.NewReply(echo.NewSecret(), "test", readRequest(c), "", ""))
-				for _, part := range [][]byte{b[:7], b[7:100], b[100:]} {
-					_, _ = c.Write(part)
-					time.Sleep(10 * time.Millisecond)
-				}
-			})
-		}, StageDone, "", Reachable, false},
-		{"echo of another nonce", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) {
-				readRequest(c)
-				_, _ = c.Write(echo.Response(echo.NewReply(echo.NewSecret(), "test", echo.NewNonce(), "", "")))
-			})
-		}, StageDone, "", Intercepted, false},
-		{"closed port", func(t *testing.T) netip.AddrPort { return closedPort(t, "127.0.0.1:0") }, StageConnect, "ECONNREFUSED", Refused, false},
-		{"closed port over IPv6", func(t *testing.T) netip.AddrPort { return closedPort(t, "[::1]:0") }, StageConnect, "ECONNREFUSED", Refused, false},
-		{"mapped address", func(t *testing.T) netip.AddrPort {
-			p := closedPort(t, "127.0.0.1:0")
-			return netip.AddrPortFrom(netip.MustParseAddr("::ffff:127.0.0.1"), p.Port())
-		}, StageConnect, "ECONNREFUSED", Refused, false},
-		{"accept, then silence", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", nil) }, StageRead, "", HandshakeOnly, true},
-		{"accept, then close", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) { readRequest(c) })
-		}, StageDone, "", HandshakeOnly, false},
-		{"accept, then reset", func(t *testing.T) netip.AddrPort { return listener(t, "127.0.0.1:0", abort) }, StageRead, "ECONNRESET", Reset, false},
-		{"foreign banner", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-foreign\r\n"); readRequest(c) })
-		}, StageDone, "", Intercepted, false},
-		{"foreign banner, then silence", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.WriteString(c, "220 mail\r\n"); time.Sleep(time.Second) })
-		}, StageDone, "", Intercepted, false},
-		{"endless answer", func(t *testing.T) netip.AddrPort {
-			return listener(t, "127.0.0.1:0", func(c net.Conn) { _, _ = c.Write(make([]byte, 1<<20)) })
-		}, StageDone, "", Intercepted, false},
-		{"full backlog", fullBacklog, StageConnect, "", Filtered, true},
-	} {
+	for _, c := range streamCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			a := Attempt{ID: "x", Network: TCP4, Addr: c.addr(t), Nonce: echo.NewNonce(), BudgetMS: int(budget.Milliseconds())}
