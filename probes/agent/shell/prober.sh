@@ -5,7 +5,28 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 umask 077
 
 have() { command -v "$1" >/dev/null 2>&1; }
-now() { date +%s 2>/dev/null || echo 0; }
+# now is a number of seconds: the kernel's since it booted, which nobody sets, or what date takes for the time, 0 if that is no number. A
+# zero in front would make it octal.
+steady=
+{ read -r up _ </proc/uptime; } 2>/dev/null && steady=yes
+now() {
+  if [ -n "$steady" ]; then
+    read -r up _ </proc/uptime
+    up=${up%%.*}
+  else
+    up=$(date +%s 2>/dev/null)
+  fi
+  case $up in
+  '' | *[!0-9]* | ????????????????*) up=0 ;;
+  esac
+  while :; do
+    case $up in
+    0?*) up=${up#0} ;;
+    *) break ;;
+    esac
+  done
+  echo "$up"
+}
 
 say() { printf 'bottle-shell %s %s\n' "$run" "$*"; }
 fact() { say "$1 $(printf '%s' "$2" | tr -cd ' -~')"; }
@@ -13,10 +34,10 @@ fact() { say "$1 $(printf '%s' "$2" | tr -cd ' -~')"; }
 python='
 import errno, socket, sys, time
 host, port, budget, ask = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4].encode()
-stage, name, reply, end = "socket", "-", b"", time.time() + budget
+stage, name, reply, end = "socket", "-", b"", time.monotonic() + budget
 try:
     s = socket.socket()
-    def left(): s.settimeout(max(0.001, end - time.time()))
+    def left(): s.settimeout(max(0.001, end - time.monotonic()))
     left(); stage = "connect"; s.connect((host, port))
     left(); stage = "write"; s.sendall(ask + b"\r\n\r\n")
     stage = "read"
@@ -152,6 +173,8 @@ try() {
   *) words=$(hexed $(($3 + 1)) dial "$@" 2>&1) ;;
   esac
   took=$(($(now) - began))
+  # Nothing takes less than no time, nor longer than it is given and a little: a clock that says so was set meanwhile.
+  [ "$took" -ge 0 ] && { [ -n "$steady" ] || [ "$took" -le $(($3 + 3)) ]; } || took=0
   hex=$(printf '%s\n' "$words" | sed -n 's/^hex //p')
   case $tool_name in
   python3 | perl) ;;
