@@ -10,8 +10,8 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Sweep removes the containers and networks whose owner (LabelOwner) is dead, containers first, and returns the names of
-// what it removed, also when some could not be. Objects without an owner are not ours and are never touched. What vanishes
+// Sweep removes the containers and networks whose owner (LabelOwner) is dead, containers first, and returns what it removed, such
+// as "container bottle-x1", also when some could not be. Objects without an owner are not ours and are never touched. What vanishes
 // meanwhile counts as somebody else's removal.
 func Sweep(ctx context.Context, dead func(owner string) bool) (removed []string, err error) {
 	_, cli, err := connect(ctx)
@@ -39,7 +39,7 @@ func Sweep(ctx context.Context, dead func(owner string) bool) (removed []string,
 
 // An object is a container or a network that carries an owner label.
 type object struct {
-	name, owner string
+	name, owner string // name with its kind before it
 	remove      func(context.Context) error
 }
 
@@ -52,7 +52,7 @@ func owned(ctx context.Context, cli *client.Client) ([]object, error) {
 		return nil, fmt.Errorf("listing containers: %w", err)
 	}
 	for _, c := range cs.Items {
-		out = append(out, object{strings.TrimPrefix(strings.Join(c.Names, ","), "/"), c.Labels[LabelOwner], func(ctx context.Context) error {
+		out = append(out, object{"container " + strings.TrimPrefix(strings.Join(c.Names, ","), "/"), c.Labels[LabelOwner], func(ctx context.Context) error {
 			_, err := cli.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 			return err
 		}})
@@ -62,7 +62,7 @@ func owned(ctx context.Context, cli *client.Client) ([]object, error) {
 		return nil, fmt.Errorf("listing networks: %w", err)
 	}
 	for _, n := range ns.Items {
-		out = append(out, object{n.Name, n.Labels[LabelOwner], func(ctx context.Context) error {
+		out = append(out, object{"network " + n.Name, n.Labels[LabelOwner], func(ctx context.Context) error {
 			_, err := cli.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
 			return err
 		}})

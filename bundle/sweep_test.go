@@ -39,7 +39,7 @@ func TestSweep(t *testing.T) {
 	}
 	its := f[len(f)-1]
 	left := names(t, its)
-	if len(left) != 2 {
+	if len(left) != 2 || !strings.HasPrefix(left[0], "container ") || !strings.HasPrefix(left[1], "network ") {
 		t.Fatalf("the killed process left %q, want a container and a network", left)
 	}
 	var asked []string
