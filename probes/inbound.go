@@ -16,8 +16,10 @@ import (
 const (
 	// visitPause is how long the host waits between two tries to come in.
 	visitPause = 15 * time.Millisecond
-	// visitDial bounds one of them.
+	// visitDial bounds the handshake of one of them, which may go unanswered: the guest does not listen for long.
 	visitDial = 250 * time.Millisecond
+	// visitAnswer bounds the answer to who is in: on a loaded host the guest's comes late, and it comes.
+	visitAnswer = 2 * time.Second
 )
 
 // An intrusion is the host's try to come in at an address, repeated for as long as the guest's batch runs, since the host cannot
@@ -66,17 +68,18 @@ func (in *intrusion) knock(ctx context.Context) {
 }
 
 func (in *intrusion) try(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, visitDial)
+	handshake, cancel := context.WithTimeout(ctx, visitDial)
 	defer cancel()
 	// From the very address: one that is this host's no longer, another sandbox's that has ended, would lead off this machine.
 	d := nearby()
 	d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(in.at.Addr(), 0))
-	conn, err := d.DialContext(ctx, "tcp", in.at.String())
+	conn, err := d.DialContext(handshake, "tcp", in.at.String())
 	if err != nil {
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(visitDial))
+	_ = conn.SetDeadline(time.Now().Add(visitAnswer))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })() // who was let in and not answered shows nothing good
 	n := echo.NewNonce()
 	if _, err := conn.Write(echo.Request(n)); err != nil {
 		return

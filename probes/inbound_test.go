@@ -1,8 +1,14 @@
 package probes
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"bottle.internal/internal/echo"
 )
 
 // An address that is not this host's is not dialled: a try that left this machine could meet anything.
@@ -14,5 +20,35 @@ func TestIntrusionStaysAtHome(t *testing.T) {
 		if got := in.inside != "" || in.vague != ""; got != want {
 			t.Errorf("%s: inside %q, vague %q", at, in.inside, in.vague)
 		}
+	}
+}
+
+// Who is let in and answered late has come in; who is let in and not answered before the end has met something.
+func TestIntrusionThatIsAnsweredLate(t *testing.T) {
+	answer := func(after time.Duration) netip.AddrPort {
+		l, err := net.Listen("tcp", anyLoopback.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				time.Sleep(after)
+				readMessage(conn, func(_ string, n echo.Nonce) { _, _ = fmt.Fprintln(conn, n) })
+				_ = conn.Close()
+			}
+		}()
+		return l.Addr().(*net.TCPAddr).AddrPort()
+	}
+	late := &intrusion{at: answer(2 * visitDial)}
+	if late.try(t.Context()); late.inside == "" {
+		t.Errorf("it came in and does not say so: %q", late.vague)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), visitDial)
+	defer cancel()
+	never := &intrusion{at: answer(time.Minute)}
+	begin := time.Now()
+	if never.try(ctx); never.vague == "" || never.inside != "" || time.Since(begin) > visitAnswer/2 {
+		t.Errorf("inside %q, vague %q, after %s", never.inside, never.vague, time.Since(begin))
 	}
 }
