@@ -41,7 +41,7 @@ type catalogue struct {
 // tree of specs is built, and launch once, when the specs run; whoever launches also ends the bottle. All probes run in one batch
 // before the first spec, and the scenes after it: they stop and start the guest and its sidecar, so what ran in the guest is lost,
 // unless WithOptions rules them out. A bottle without Config.Twin is held against the profile's demands without control C3, and strict demands
-// it.
+// it. In one without Config.ProxyOrigin nothing is known of what its proxy allows: those probes are not applicable.
 //
 // A spec passes if its probe is contained with the assurance that is demanded, if what leaks is waived by name and not yet out of
 // date, or if the probe means nothing here and the finding says why. Inconclusive is not a pass.

@@ -83,7 +83,7 @@ func wholeCatalogue(ctx context.Context) (float64, error) {
 }
 
 func benchBottle(twin bool) bottletest.Config {
-	return bottletest.Config{Name: "bench", Engine: bottletest.Simulator, Daemons: []string{"proxy", "egress"}, Twin: twin}
+	return bottletest.Config{Name: "bench", Engine: bottletest.Simulator, Daemons: []string{"proxy", "egress"}, ProxyOrigin: true, Twin: twin}
 }
 
 // criticalSet are all critical and high probes about the network that one batch answers.
