@@ -100,7 +100,7 @@ func (a aim) once() bool {
 
 // disrupts reports whether the attempt changes the guest's network, or fills a table, while it runs: it is made alone.
 func (a aim) disrupts() bool {
-	return a.method == agent.Route || a.method == agent.Source || a.method == agent.Exhaust
+	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.SelfConfig, agent.Exhaust}, a.method)
 }
 
 // alone reports whether the attempt lacks the second address that its method has, which is the allowed destination.
@@ -110,7 +110,7 @@ func (a aim) alone() bool {
 
 // disturbs reports whether the attempt changes more of a network than a guest's own flows, or sends to more than its address.
 func (a aim) disturbs() bool {
-	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.Link, agent.Multicast, agent.Broadcast}, a.method)
+	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.SelfConfig, agent.Link, agent.Multicast, agent.Broadcast}, a.method)
 }
 
 // lookBudget is what a look has at the least. It reads the guest's files and no answer is waited for: it ends when it is done, so that time

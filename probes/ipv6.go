@@ -56,6 +56,18 @@ var ipv6Probes = []Probe{
 		aims: (*rig).linkLocalAims,
 	},
 	{
+		ID: "net.ipv6.selfconfig", Family: "net.ipv6", Severity: Medium, Expect: Contain,
+		What:    "Dial a public IPv6 address from an address that the guest gives itself, with a route of its own over each interface.",
+		Why:     "A guest without IPv6 is one that was given none. Who is root in it takes an address and a route as a router's advertisement would hand them out, and a wall that was built for the addresses it gave may not stand there.",
+		Control: worldControl, Remedy: policyRemedy, Source: "gVisor (variants of its tests by family); RFC 4862", Where: evasionWhere + " A guest that may not change its interfaces keeps the wall.",
+		aims: func(r *rig) ([]aim, absence) {
+			if r.site.Simulated {
+				return nil, absence{why: "a simulated guest has no rights over its interfaces, as root in a VM has: there is nothing to try"}
+			}
+			return r.worldAims(func(a *aim) { a.method, a.also = agent.SelfConfig, netip.AddrPortFrom(ownSix, 0) }, "[2001:4860:4860::8888]:443")
+		},
+	},
+	{
 		ID: "net.ipv6.exthdr", Family: "net.ipv6", Severity: Medium, Expect: Contain,
 		What: "Send a datagram behind a destination-options header to a public IPv6 address.", Why: "A filter that does not find the transport header may let the packet pass.",
 		Control: worldControl, Remedy: policyRemedy, Source: "smolvm stack.rs (unclassified IPv6 packets)", Where: worldWhere,
@@ -64,6 +76,9 @@ var ipv6Probes = []Probe{
 		},
 	},
 }
+
+// ownSix is the address that a guest gives itself: a unique-local one of the kit's.
+var ownSix = netip.MustParseAddr("fd00:b077::77")
 
 // linkLocalAims aim at link-local addresses by the host's interface number and by the first of the guest's that is no loopback.
 func (r *rig) linkLocalAims() ([]aim, absence) {

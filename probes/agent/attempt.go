@@ -46,6 +46,7 @@ const (
 	IOUring    Method = "io-uring"    // tcp: connect, send the first message and receive by io_uring
 	OwnNetNS   Method = "own-netns"   // tcp, udp: from a fresh network namespace, in which nothing is up
 	Source     Method = "source"      // tcp: bound to Also, an address that is added to the guest first
+	SelfConfig Method = "self-config" // tcp6: bound to Also, an address that the guest gives itself first, with a route to Addr of its own
 	Race       Method = "race"        // tcp: a thread flips the address between Also and Addr during connect, Count times; see Tally
 	Route      Method = "route"       // tcp: after the guest's routes were changed to lead over Also, or over nothing, on each interface
 	Raw        Method = "raw"         // icmp: a raw socket instead of a datagram one
@@ -140,7 +141,7 @@ func (a Attempt) datagram() bool {
 // methods are what each network can do beside the plain way. The plain way is always there, except that a look always names one.
 var methods = map[Network][]Method{
 	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust, Named},
-	TCP6:  {FastOpen, IOUring, OwnNetNS, Resolver},
+	TCP6:  {FastOpen, IOUring, OwnNetNS, Resolver, SelfConfig},
 	UDP4:  {Connected, FamilyZero, SameSocket, Batched, Multicast, Broadcast, Resolver, OwnNetNS, Link, RawIP},
 	UDP6:  {Connected, Multicast, Resolver, ExtHeaders},
 	ICMP4: {Raw},
@@ -261,6 +262,9 @@ func (a Attempt) validateAddr() error {
 
 // validateAlso checks the second address of the methods that have one: an IPv4 one with a port, but for the ones that do not dial it.
 func (a Attempt) validateAlso() error {
+	if a.Method == SelfConfig && !a.Also.Addr().Is6() {
+		return fmt.Errorf("%q is no second address for %q", a.Also, a.Method)
+	}
 	portless := a.Method == Source || a.Method == Route
 	if !portless && !slices.Contains([]Method{SameSocket, Batched, Unspec, Race, Exhaust}, a.Method) {
 		return nil

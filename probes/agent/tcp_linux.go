@@ -24,6 +24,7 @@ var ways = map[Method]way{
 	Resolver:   toResolver,
 	IOUring:    byRing,
 	Named:      byName,
+	SelfConfig: selfConfigured,
 }
 
 func dialTCP(a Attempt, r *Result, start time.Time) error {
