@@ -39,11 +39,13 @@ type launchFlags struct {
 	image   string
 	offline bool
 	twin    bool
+	origin  bool
 }
 
 func (f *launchFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.image, "image", "", "what the guest boots: a registry reference, or the path of a .smolmachine, an image archive or a directory (default a bare guest)")
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "ask no registry for the image: take the newest pack that the cache has of it")
+	cmd.Flags().BoolVar(&f.origin, "proxy-origin", false, "put two names of the kit's own on the bundle's list, for the probes that ask what its proxy allows; the report has them in its policy")
 	cmd.Flags().BoolVar(&f.twin, "twin", false, "boot a second guest without the policy, which has to reach what the first does not (control C3)")
 }
 
@@ -52,7 +54,7 @@ func (f launchFlags) config(s *settings) bottletest.Config {
 	cfg := s.config()
 	cfg.Daemons = []string{"proxy", "egress"}
 	cfg.Ungated, cfg.Keep = true, f.keep
-	cfg.Image, cfg.Offline, cfg.Twin = f.image, f.offline, f.twin
+	cfg.Image, cfg.Offline, cfg.Twin, cfg.ProxyOrigin = f.image, f.offline, f.twin, f.origin
 	return cfg
 }
 
