@@ -34,8 +34,8 @@ var candidProbes = []Probe{
 	},
 }
 
-// hostsPath is the host's list of names.
-const hostsPath = "/etc/hosts"
+// hostsPath is the host's list of names. A test has another.
+var hostsPath = "/etc/hosts"
 
 // maxInternal bounds the names that are asked for.
 const maxInternal = 8
