@@ -39,10 +39,10 @@ func launches(ctx context.Context) ([]figure, error) {
 	return []figure{
 		{"bottletest.Run to ready", up.median(), "ms", 0, how + "; launch gate included"},
 		{"the same steps scripted", rawUp.median(), "ms", 0, how + "; raw docker and smolvm-sim"},
-		{"launch ratio", up.median() / rawUp.median(), "x", 0.8, "bottletest / scripted"},
+		{"launch ratio", up.over(rawUp), "x", 0.8, "bottletest / scripted, median of the pairs"},
 		{"Bottle.Close", down.median(), "ms", 0, how},
 		{"the same scripted", rawDown.median(), "ms", 0, how},
-		{"teardown ratio", down.median() / rawDown.median(), "x", 0.75, "bottletest / scripted"},
+		{"teardown ratio", down.over(rawDown), "x", 0.75, "bottletest / scripted, median of the pairs"},
 		{"Bottle.Exec true", execs.median(), "ms", 0, fmt.Sprintf("median of %d", launchRounds*execsPerBoot)},
 		{"exec ratio", execs.median() / rawExecs.median(), "x", 1.1, "bottletest / raw command line, by turns in the same machine"},
 	}, nil
