@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -81,15 +82,27 @@ func (w *witness) note(dir string) {
 	}
 }
 
-// interfaces are the names in a /proc/net/dev.
+// interfaces are the names in a /proc/net/dev, but for what the agent makes for net.raw.tun and takes away: one of that name that nothing
+// has ever passed.
 func interfaces(devices string) []string {
 	var names []string
 	for line := range strings.Lines(devices) {
-		if name, _, ok := strings.Cut(line, ":"); ok {
-			names = append(names, strings.TrimSpace(name))
+		name, counts, ok := strings.Cut(line, ":")
+		name = strings.TrimSpace(name)
+		if passing := agentsOwn.MatchString(name) && unused(counts); ok && !passing {
+			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// agentsOwn is what the kernel makes of the agent's "bottle%d".
+var agentsOwn = regexp.MustCompile(`^bottle[0-9]+$`)
+
+// unused reports whether all counters of an interface are at nought, and there are some.
+func unused(counts string) bool {
+	all := strings.Fields(counts)
+	return len(all) > 0 && !slices.ContainsFunc(all, func(n string) bool { return n != "0" })
 }
 
 // testify is what was seen, or why that shows nothing.
