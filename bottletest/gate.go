@@ -10,8 +10,8 @@ import (
 )
 
 // gateOptions keep the launch gate to a few milliseconds: what is refused is refused at once on both backends, and the worst
-// of two attempts counts; what goes past a wall arrives at once too, on this host.
-var gateOptions = probes.Options{Attempts: 2, Grace: 5 * time.Millisecond}
+// of two attempts counts.
+var gateOptions = probes.Options{Attempts: 2, Grace: 20 * time.Millisecond}
 
 func (l *launch) bringAgent(ctx context.Context) error {
 	return l.engine.client.CopyTo(ctx, l.plan.Machine, l.agent, agentPath, 0o755)
