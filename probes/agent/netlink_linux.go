@@ -86,8 +86,8 @@ func attrIn(b []byte, kind int) []byte {
 // A netlinkSocket is a conversation with the kernel about its network.
 type netlinkSocket int
 
-func openNetlink() (netlinkSocket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+func openNetlink(protocol int) (netlinkSocket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return 0, err
 	}
@@ -129,7 +129,7 @@ func (n netlinkSocket) receive(take func(kind uint16, body []byte) (last bool, e
 
 // rtnetlink makes one request and returns what the kernel says of it.
 func rtnetlink(kind, flags int, head []byte, attrs ...[]byte) error {
-	n, err := openNetlink()
+	n, err := openNetlink(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
@@ -137,12 +137,22 @@ func rtnetlink(kind, flags int, head []byte, attrs ...[]byte) error {
 	if err := n.send(kind, flags|unix.NLM_F_ACK, append(head, bytes.Join(attrs, nil)...)); err != nil {
 		return err
 	}
-	return n.receive(func(kind uint16, body []byte) (bool, error) { return true, netlinkError(kind, body) })
+	return n.receive(func(kind uint16, body []byte) (bool, error) {
+		if kind != unix.NLMSG_ERROR {
+			return true, unix.EPROTO
+		}
+		return true, netlinkError(body)
+	})
 }
 
-// rtnetlinkDump asks for everything of a kind.
+// rtnetlinkDump asks for everything of a kind about the network's settings.
 func rtnetlinkDump(kind int, head []byte) ([][]byte, error) {
-	n, err := openNetlink()
+	return netlinkDump(unix.NETLINK_ROUTE, kind, head)
+}
+
+// netlinkDump asks for everything of a kind. A dump that the kernel cuts short is an error: its end bears the reason.
+func netlinkDump(protocol, kind int, head []byte) ([][]byte, error) {
+	n, err := openNetlink(protocol)
 	if err != nil {
 		return nil, err
 	}
@@ -152,11 +162,8 @@ func rtnetlinkDump(kind int, head []byte) ([][]byte, error) {
 	}
 	var all [][]byte
 	err = n.receive(func(kind uint16, body []byte) (bool, error) {
-		switch kind {
-		case unix.NLMSG_DONE:
-			return true, nil
-		case unix.NLMSG_ERROR:
-			return true, netlinkError(kind, body)
+		if kind == unix.NLMSG_DONE || kind == unix.NLMSG_ERROR {
+			return true, netlinkError(body)
 		}
 		all = append(all, bytes.Clone(body))
 		return false, nil
@@ -164,8 +171,9 @@ func rtnetlinkDump(kind int, head []byte) ([][]byte, error) {
 	return all, err
 }
 
-func netlinkError(kind uint16, body []byte) error {
-	if kind != unix.NLMSG_ERROR || len(body) < 4 {
+// netlinkError is what the last message of an answer says: zero, or an errno below it.
+func netlinkError(body []byte) error {
+	if len(body) < 4 {
 		return unix.EPROTO
 	}
 	if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"bottle.internal/internal/echo"
 )
@@ -188,6 +191,44 @@ func TestListeners(t *testing.T) {
 	want := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080"), netip.MustParseAddrPort("[::1]:9")}
 	if got := listeners(table); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v (on a little-endian machine)", got, want)
+	}
+}
+
+// The kernel and its tables in /proc say the same, of what listens and of nothing else.
+func TestAskedListeners(t *testing.T) {
+	for family, at := range map[uint8]netip.AddrPort{unix.AF_INET: listener(t, "127.0.0.1:0", answer), unix.AF_INET6: listener(t, "[::1]:0", answer)} {
+		c, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		asked, err := askedListeners(family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := readListeners(family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := c.LocalAddr().(*net.TCPAddr).AddrPort()
+		for how, all := range map[string][]netip.AddrPort{"asked": asked, "read": read} {
+			if !slices.Contains(all, at) {
+				t.Errorf("%s: %s listens and is not in %v", how, at, all)
+			}
+			if slices.Contains(all, client) {
+				t.Errorf("%s: %s does not listen and is in %v", how, client, all)
+			}
+		}
+	}
+}
+
+// A question that the kernel cannot answer, for which it ends the dump with the reason, is not answered with an empty list.
+func TestUnansweredDump(t *testing.T) {
+	request := make([]byte, diagRequestSize)
+	request[0], request[1] = unix.AF_INET, 253 // an experiment's (RFC 3692)
+	rows, err := netlinkDump(unix.NETLINK_SOCK_DIAG, unix.SOCK_DIAG_BY_FAMILY, request)
+	if !errors.Is(err, unix.ENOENT) {
+		t.Errorf("%d rows, error %v; want ENOENT", len(rows), err)
 	}
 }
 
