@@ -24,6 +24,7 @@ type containerSidecar struct {
 	slug   string
 	net    *bundle.Network
 	ctr    *bundle.Container
+	late   bool // ctr starts before its network is there
 }
 
 func (s *containerSidecar) use(*guestEngine) {}
@@ -55,22 +56,39 @@ func (s *containerSidecar) removeNetwork(ctx context.Context) error {
 	return bundle.RemoveNetworks(ctx, s.slug) // of a creation that was cut off
 }
 
-// create has the image ready and makes the container. An engine that wants the network first refuses; start makes it then.
+// create has the image ready and makes the container; one that can join its network later is started as well. An engine that wants the
+// network first refuses, and start makes the container then.
 func (s *containerSidecar) create(ctx context.Context, p Plan, labels map[string]string) (err error) {
 	if s.image = s.cfg.BundleImage; s.image == "" {
 		if s.image, err = bundle.Image(ctx, s.engine); err != nil {
 			return err
 		}
 	}
+	s.late = s.joinsLate(p)
 	s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...)
-	if err != nil && s.ctr == nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && (s.ctr == nil || s.late) {
 		s.cfg.logf("the container will be created after its network: %v", err)
-		return nil
+		err = s.ctr.Remove(ctx)
+		s.ctr, s.late = nil, false
+		return err
+	}
+	if err == nil && s.late {
+		err = s.ctr.Up(ctx)
 	}
 	return err
 }
 
+// joinsLate reports whether the container may start while its network is being made. Ours may: its daemons are bound to no address of
+// that network, and want nothing of it by themselves. Of another image that is not known, other options may say something about
+// networks too, and what is published belongs to the network that a container starts on.
+func (s *containerSidecar) joinsLate(p Plan) bool {
+	return s.cfg.BundleImage == "" && len(s.cfg.BundleOptions) == 0 && p.Topology == Bridge
+}
+
 func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) (err error) {
+	if s.late {
+		return s.ctr.Join(ctx)
+	}
 	if s.ctr == nil {
 		if s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...); err != nil {
 			return err
@@ -80,9 +98,13 @@ func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]
 }
 
 func (s *containerSidecar) options(p Plan, labels map[string]string) []testcontainers.ContainerCustomizer {
+	network := bundle.WithNetwork
+	if s.late {
+		network = bundle.WithLateNetwork
+	}
 	opts := []testcontainers.ContainerCustomizer{
 		bundle.WithName(p.Machine),
-		bundle.WithNetwork(s.net, p.Inside),
+		network(s.net, p.Inside),
 		bundle.WithDaemons(p.Daemons...),
 		bundle.WithProxyAllow(s.cfg.ProxyAllow...),
 		bundle.WithSecret(s.secret),
@@ -118,6 +140,13 @@ func (s *containerSidecar) attach(ctx context.Context, name string) (bool, error
 	}
 	s.ctr, s.secret = ctr, ctr.Secret()
 	return true, nil
+}
+
+func (s *containerSidecar) leave(ctx context.Context) error {
+	if s.ctr == nil || s.net == nil || s.net.ID == "" {
+		return nil
+	}
+	return s.ctr.Leave(ctx, s.net)
 }
 
 func (s *containerSidecar) remove(ctx context.Context) error {

@@ -52,6 +52,8 @@ func (f *fakeSidecar) removeNetwork(context.Context) error { return f.call("remo
 
 func (f *fakeSidecar) start(context.Context, Plan, map[string]string) error { return f.call("start") }
 
+func (f *fakeSidecar) leave(context.Context) error { return f.call("leave") }
+
 func (f *fakeSidecar) remove(context.Context) error { return f.call("remove") }
 
 func (f *fakeSidecar) canary(context.Context) (bundleCanary, error) { return f.at, f.call("canary") }

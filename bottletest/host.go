@@ -25,6 +25,8 @@ type sidecar interface {
 	create(ctx context.Context, p Plan, labels map[string]string) error
 	// start runs the bundle where the plan says and returns when its daemons answered.
 	start(ctx context.Context, p Plan, labels map[string]string) error
+	// leave takes the bundle off its network, if it has one and is on it: what removes both is quicker then.
+	leave(ctx context.Context) error
 	remove(ctx context.Context) error
 	// halt stops the bundle with all that is in it, for a while.
 	halt(ctx context.Context) (probes.Halted, error)

@@ -105,6 +105,9 @@ func (l *launch) up(ctx context.Context) error {
 	}
 	left, guests := l.undo.fork()
 	right, aside := guests.fork()
+	if l.runtime == Container {
+		l.undo.push("bundle off its network", l.leave)
+	}
 	both, branch := errgroup.WithContext(ctx)
 	networked := make(chan struct{})
 	both.Go(func() error { return l.bundle(branch, left, sync.OnceFunc(func() { close(networked) })) })
@@ -247,33 +250,6 @@ func (l *launch) planAt(at Location) error {
 	l.cfg.logf("plan:\n%s", l.plan)
 	l.record.Plan = &l.plan
 	return l.record.write()
-}
-
-// bundle has the engine make the network and the container side by side: the container has no use for the network before it starts.
-// networked is called when there is one. The guest waits for that, though it could do without: its boot has the container's start to
-// hide behind, and two processors are busy until then.
-func (l *launch) bundle(ctx context.Context, undo *undo, networked func()) error {
-	both, branch := errgroup.WithContext(ctx)
-	if l.runtime == Container {
-		undo.push("network", l.side.removeNetwork)
-		both.Go(func() error {
-			err := l.step(branch, "network", l.side.createNetwork)
-			if err == nil {
-				networked()
-			}
-			return err
-		})
-	} else {
-		networked()
-	}
-	undo.push("bundle", l.side.remove)
-	both.Go(func() error {
-		return l.step(branch, "bundle create", func(ctx context.Context) error { return l.side.create(ctx, l.plan, l.labels) })
-	})
-	if err := both.Wait(); err != nil {
-		return err
-	}
-	return l.step(ctx, "bundle", func(ctx context.Context) error { return l.side.start(ctx, l.plan, l.labels) })
 }
 
 // abort undoes what the launch did and says so in the error.

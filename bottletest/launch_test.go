@@ -66,7 +66,7 @@ func TestLaunchInOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"bundle", "network", "machine stop", "machine delete", "record"}, b.undo.ran); diff != "" {
+	if diff := cmp.Diff([]string{"bundle off its network", "bundle", "network", "machine stop", "machine delete", "record"}, b.undo.ran); diff != "" {
 		t.Errorf("undone: %s", diff)
 	}
 	if all, err := records(); err != nil || len(all) != 0 {
@@ -80,7 +80,7 @@ func TestLaunchInOrder(t *testing.T) {
 // TestEveryFailedStepIsUndone fails each step in turn. What the other branch had begun by then depends on who was faster, so
 // each branch is compared by itself; the record goes last whatever happened.
 func TestEveryFailedStepIsUndone(t *testing.T) {
-	container, guest := []string{"bundle", "network"}, []string{"machine stop", "machine delete"}
+	container, guest := []string{"bundle off its network", "bundle", "network"}, []string{"machine stop", "machine delete"}
 	for name, tc := range map[string]struct {
 		verb, failAt string
 		step         string

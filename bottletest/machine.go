@@ -86,6 +86,8 @@ func (s *machineSidecar) createNetwork(context.Context) error { return nil }
 
 func (s *machineSidecar) removeNetwork(context.Context) error { return nil }
 
+func (s *machineSidecar) leave(context.Context) error { return nil }
+
 func (s *machineSidecar) create(context.Context, Plan, map[string]string) error { return nil }
 
 func (s *machineSidecar) start(ctx context.Context, p Plan, labels map[string]string) error {

@@ -96,13 +96,21 @@ func (c *Container) Remove(ctx context.Context) error {
 	return nil
 }
 
-// RemoveWith is Remove and n.Remove side by side: the container is taken off n first, so that the engine takes the bridge down while
-// it kills the container, each of which takes longer than that. Where it cannot be taken off, as when it never was on n, one goes
-// after the other.
-func (c *Container) RemoveWith(ctx context.Context, n *Network) error {
-	if c == nil || c.Container == nil || n == nil || n.ID == "" || n.disconnect(ctx, c.GetContainerID()) != nil {
-		return errors.Join(c.Remove(ctx), n.Remove(ctx))
+// Leave takes the container off n, running or not. One that is not on n is an error.
+func (c *Container) Leave(ctx context.Context, n *Network) error {
+	_, cli, err := connect(ctx)
+	if err == nil {
+		_, err = cli.NetworkDisconnect(ctx, n.ID, client.NetworkDisconnectOptions{Container: c.GetContainerID(), Force: true})
 	}
+	if err != nil {
+		return fmt.Errorf("taking container %.12s off network %q: %w", c.GetContainerID(), n.Name, err)
+	}
+	return nil
+}
+
+// RemoveWith is Remove and n.Remove side by side: of a container that has left n, the engine takes the bridge down while it kills the
+// container. Of one that has not, the network goes after it.
+func (c *Container) RemoveWith(ctx context.Context, n *Network) error {
 	removal := make(chan error, 1)
 	go func() { removal <- n.Remove(ctx) }()
 	err := c.Remove(ctx)

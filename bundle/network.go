@@ -193,12 +193,3 @@ func (n *Network) Remove(ctx context.Context) error {
 	}
 	return nil
 }
-
-// disconnect takes a container off the network, running or not.
-func (n *Network) disconnect(ctx context.Context, container string) error {
-	_, cli, err := connect(ctx)
-	if err == nil {
-		_, err = cli.NetworkDisconnect(ctx, n.ID, client.NetworkDisconnectOptions{Container: container, Force: true})
-	}
-	return err
-}

@@ -27,6 +27,7 @@ func (Option) Customize(*testcontainers.GenericContainerRequest) error { return 
 type settings struct {
 	name     string
 	network  *Network
+	late     bool // the container is put on network by Join, and on none before
 	addr     netip.Addr
 	daemons  []string
 	secret   echo.Secret
@@ -72,7 +73,20 @@ func WithNetwork(n *Network, addr netip.Addr) Option {
 		if !n.Subnet.Contains(addr) || addr == n.Gateway || addr == n.Subnet.Addr() || addr.Compare(last) > 0 {
 			return fmt.Errorf("WithNetwork: %s is no free host's address of %s (the gateway is %s)", addr, n.Subnet, n.Gateway)
 		}
-		s.network, s.addr = n, addr
+		s.network, s.addr, s.late = n, addr, false
+		return nil
+	}
+}
+
+// WithLateNetwork is WithNetwork for a container that Up starts on no network at all: Join puts it on n, which has to be made before
+// that only. Nothing can be published so, and not every engine can put a container on a network that was begun without one: Create's
+// error says so.
+func WithLateNetwork(n *Network, addr netip.Addr) Option {
+	return func(s *settings) error {
+		if err := WithNetwork(n, addr)(s); err != nil {
+			return err
+		}
+		s.late = true
 		return nil
 	}
 }

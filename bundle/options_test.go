@@ -69,6 +69,8 @@ func TestBadOptions(t *testing.T) {
 		"the broadcast":      WithNetwork(n, netip.MustParseAddr("10.77.5.255")),
 		"outside":            WithNetwork(n, netip.MustParseAddr("10.77.6.2")),
 		"no address":         WithNetwork(n, netip.Addr{}),
+		"no network later":   WithLateNetwork(nil, n.Host(2)),
+		"the gateway later":  WithLateNetwork(n, n.Gateway),
 		"two daemons in one": WithDaemons("proxy,egress"),
 		"an empty daemon":    WithDaemons(""),
 		"an empty host":      WithProxyAllow("a.test", ""),

@@ -48,11 +48,14 @@ func Run(ctx context.Context, img string, opts ...testcontainers.ContainerCustom
 	if err == nil {
 		err = c.Up(ctx)
 	}
+	if err == nil && c.settings.late {
+		err = c.Join(ctx)
+	}
 	return c, err
 }
 
-// Create is Run up to the container's start, which Up is. The network may be a planned one, that has to be made before Up only; an
-// engine that wants it sooner refuses. A container may come with the error; Remove it either way.
+// Create is Run up to the container's start, which Up is. The network may be a planned one, that has to be made before Up only (with
+// WithLateNetwork, before Join); an engine that wants it sooner refuses. A container may come with the error; Remove it either way.
 func Create(ctx context.Context, img string, opts ...testcontainers.ContainerCustomizer) (*Container, error) {
 	s, err := newSettings(opts)
 	if err != nil {
@@ -70,15 +73,28 @@ func Create(ctx context.Context, img string, opts ...testcontainers.ContainerCus
 	if ctr == nil {
 		return nil, err
 	}
-	return &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}, err
+	c := &Container{Container: ctr, settings: s, addr: s.addr, canaries: s.canaryPorts()}
+	if err == nil && s.late {
+		err = c.leaveNone(ctx)
+	}
+	return c, err
 }
 
-// Up starts a created bundle, once, and returns when it is proven up, as Run does.
+// Up starts a created bundle, once, and returns when it is proven up, as Run does; one that is yet to Join, when PID 1 had every daemon
+// answer its own echo.
 func (c *Container) Up(ctx context.Context) error {
-	err := c.Start(ctx)
+	_, err := toItsEnd(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.Start(ctx) })
 	if err == nil {
+		err = c.awaitUp(ctx)
+	}
+	if err == nil && !c.settings.late {
 		err = c.verify(ctx)
 	}
+	return c.failed(ctx, err)
+}
+
+// failed is err, if it is one, with the end of the log.
+func (c *Container) failed(ctx context.Context, err error) error {
 	if err != nil {
 		return fmt.Errorf("run bundle: %w%s", err, c.tail(ctx))
 	}
@@ -98,8 +114,11 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 	if s.name != "" {
 		out = append(out, testcontainers.WithName(s.name))
 	}
-	if s.network == nil {
+	switch {
+	case s.network == nil:
 		return out
+	case s.late:
+		return append(out, testcontainers.WithHostConfigModifier(func(h *container.HostConfig) { h.NetworkMode = network.NetworkNone }))
 	}
 	return append(out,
 		tcnetwork.WithNetworkName([]string{alias}, s.network.Name),
@@ -107,11 +126,16 @@ func (s settings) customizers() []testcontainers.ContainerCustomizer {
 			// testcontainers leaves the map empty where it does not find the network, for the engine to take its default bridge.
 			ep := m[s.network.Name]
 			if ep == nil {
-				ep = &network.EndpointSettings{Aliases: []string{alias}}
+				ep = s.endpoint()
 				m[s.network.Name] = ep
 			}
-			ep.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: s.addr}
+			ep.IPAMConfig = s.endpoint().IPAMConfig
 		}))
+}
+
+// endpoint is the container's place on its network.
+func (s settings) endpoint() *network.EndpointSettings {
+	return &network.EndpointSettings{Aliases: []string{alias}, IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.addr}}
 }
 
 // namers write what WithHost asked for into the container's hosts file.
@@ -139,11 +163,8 @@ func harden(h *container.HostConfig) {
 	h.SecurityOpt = append(h.SecurityOpt, "no-new-privileges")
 }
 
-// verify finds out whether what runs is what was asked for.
+// verify finds out whether what runs is where it was asked for, and answers there.
 func (c *Container) verify(ctx context.Context) error {
-	if err := c.awaitUp(ctx); err != nil {
-		return err
-	}
 	if err := c.place(ctx); err != nil {
 		return err
 	}

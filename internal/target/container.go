@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -66,7 +67,7 @@ func (c *boxed) sandbox(ctx context.Context, engine bundle.Engine) (*Sandbox, er
 		return nil, err
 	}
 	s.undo = append(s.undo, func(context.Context) error { return c.cli.Close() })
-	s.site.Declared, s.site.Effective = c.declared(), []string{"network mode " + c.mode()}
+	s.site.Declared, s.site.Effective = c.declared(), c.networks()
 	return s.enter(ctx, ways)
 }
 
@@ -105,11 +106,22 @@ func (c *boxed) topology() string {
 	return name
 }
 
-func (c *boxed) mode() string {
-	if c.in.HostConfig == nil {
-		return "unknown"
+// networks are what the container was begun with, and those that it is on: it may have been put on others since.
+func (c *boxed) networks() []string {
+	mode := "unknown"
+	if c.in.HostConfig != nil {
+		mode = string(c.in.HostConfig.NetworkMode)
 	}
-	return string(c.in.HostConfig.NetworkMode)
+	all := []string{"network mode " + mode}
+	if c.in.NetworkSettings == nil {
+		return all
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.in.NetworkSettings.Networks)) {
+		if name != mode {
+			all = append(all, "on network "+name)
+		}
+	}
+	return all
 }
 
 // arch is what the container's image was built for.
