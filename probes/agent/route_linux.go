@@ -27,10 +27,19 @@ type detour struct {
 func byRoute(s *stream, a Attempt, r *Result) error {
 	r.Stage = StagePrepare
 	ways, err := detours(a)
+	if err != nil {
+		return err
+	}
+	return byTurns(s, ways, r, func(d detour, one *stream, try *Result) error { return d.dial(one, a, try) })
+}
+
+// byTurns tries ways one after the other, each in its share of the budget, until one has an answer. The result is that of the way that
+// led furthest, and of the last among those.
+func byTurns[Way any](s *stream, ways []Way, r *Result, dial func(Way, *stream, *Result) error) (err error) {
 	best := *r
-	for i, d := range ways {
+	for i, w := range ways {
 		one, try := s.part(share(s.deadline, len(ways)-i)), *r
-		e := d.dial(one, a, &try)
+		e := dial(w, one, &try)
 		one.close()
 		if try.Stage.reach() >= best.Stage.reach() {
 			best, err = try, e

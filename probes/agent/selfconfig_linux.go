@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,26 +15,14 @@ const ownPrefix = 64
 func selfConfigured(s *stream, a Attempt, r *Result) error {
 	r.Stage = StagePrepare
 	all, err := links()
-	if err == nil && (len(all) == 0 || all[0].loopback) {
-		err = unix.ENODEV
+	if err != nil {
+		return err
 	}
-	best := *r
-	for i, l := range all {
-		if l.loopback {
-			continue
-		}
-		one, try := s.part(share(s.deadline, len(all)-i)), *r
-		e := l.dialAs(one, a, &try)
-		one.close()
-		if try.Stage.reach() >= best.Stage.reach() {
-			best, err = try, e
-		}
-		if len(try.Reply) > 0 {
-			break
-		}
+	all = slices.DeleteFunc(all, func(l link) bool { return l.loopback })
+	if len(all) == 0 {
+		return unix.ENODEV
 	}
-	*r = best
-	return err
+	return byTurns(s, all, r, func(l link, one *stream, try *Result) error { return l.dialAs(one, a, try) })
 }
 
 // dialAs dials with the address and the route in place.
