@@ -123,15 +123,7 @@ func TestContainerOfAnotherArchitecture(t *testing.T) {
 	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	diff, err := cli.ContainerDiff(t.Context(), id, client.ContainerDiffOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, change := range diff.Changes {
-		if strings.Contains(change.Path, ".bottle-") {
-			t.Errorf("left behind: %s", change.Path)
-		}
-	}
+	nothingLeft(t, cli, id)
 }
 
 // A container whose program this host cannot run has ended, and that is said in one line.
