@@ -1,11 +1,7 @@
 package bottletest
 
 import (
-	"context"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,6 +9,7 @@ import (
 	"testing"
 
 	"bottle.internal/bundle"
+	"bottle.internal/internal/enginetest"
 )
 
 // refusingVar has TestRefusedJoin launch, in a process that has not settled on an engine.
@@ -29,7 +26,7 @@ func TestRefusedJoin(t *testing.T) {
 		t.Skip(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRefusedJoin$", "-test.v")
-	cmd.Env = append(os.Environ(), refusingVar+"=1", "DOCKER_HOST="+refusing(t, engine.Host))
+	cmd.Env = append(os.Environ(), refusingVar+"=1", "DOCKER_HOST="+enginetest.Proxy(t, engine.Host, refuseToLeave))
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestRefusedJoin") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -60,22 +57,11 @@ func launchAtRefusing(t *testing.T) {
 	}
 }
 
-// refusing is the engine at host, but for taking a container off the network that is none.
-func refusing(t *testing.T, host string) string {
-	network, address, _ := strings.Cut(host, "://")
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine" },
-		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		}},
+// refuseToLeave is an engine's that takes no container off the network that is none.
+func refuseToLeave(w http.ResponseWriter, r *http.Request) bool {
+	if !strings.HasSuffix(r.URL.Path, "/networks/none/disconnect") {
+		return false
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/networks/none/disconnect") {
-			http.Error(w, `{"message":"\"none\" is not supported: invalid network mode"}`, http.StatusInternalServerError)
-			return
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return "tcp://" + server.Listener.Addr().String()
+	http.Error(w, `{"message":"\"none\" is not supported: invalid network mode"}`, http.StatusInternalServerError)
+	return true
 }

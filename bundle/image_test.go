@@ -3,20 +3,18 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"path"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"bottle.internal/internal/enginetest"
 )
 
 func TestArchiveIsReproducibleAndComplete(t *testing.T) {
@@ -93,7 +91,13 @@ func TestWarmImage(t *testing.T) {
 	e := engine(t)
 	first := defaultImage(t)
 	var asked []string
-	e.Host = listenedTo(t, e.Host, func(r *http.Request) { asked = append(asked, r.Method+" "+path.Base(r.URL.Path)) })
+	var mu sync.Mutex
+	e.Host = enginetest.Proxy(t, e.Host, func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.Method+" "+path.Base(r.URL.Path))
+		return false
+	})
 	begin := time.Now()
 	ref, err := Image(t.Context(), e)
 	t.Logf("warm Image: %s", time.Since(begin).Round(time.Microsecond))
@@ -104,25 +108,4 @@ func TestWarmImage(t *testing.T) {
 	if !slices.Equal(asked, []string{"GET json"}) {
 		t.Errorf("the engine was asked %q for a warm image, want one look at it", asked)
 	}
-}
-
-// listenedTo is the engine at host behind a proxy that tells heard of every request, one at a time.
-func listenedTo(t *testing.T, host string, heard func(*http.Request)) string {
-	t.Helper()
-	network, address, _ := strings.Cut(host, "://")
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine" },
-		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		}},
-	}
-	var mu sync.Mutex
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		heard(r)
-		mu.Unlock()
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return "tcp://" + server.Listener.Addr().String()
 }

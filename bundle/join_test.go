@@ -12,15 +12,46 @@ import (
 	"bottle.internal/internal/echo"
 )
 
-// A container is up before its network is there, reaches nobody then, and comes to be on that network alone, where it answers.
-func TestJoin(t *testing.T) {
-	t.Parallel()
-	img := defaultImage(t)
+// plannedNetwork is removed with the test, whether it was made or not.
+func plannedNetwork(t *testing.T) *Network {
+	t.Helper()
 	n, err := PlanNetwork(t.Context(), NetworkOptions{Name: "bottle-" + strings.ToLower(rand.Text()[:10]), Pool: testPool})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { remove(t, "network", n.Remove) })
+	return n
+}
+
+// A container may be there before its network, and comes up on it.
+func TestCreateBeforeItsNetwork(t *testing.T) {
+	t.Parallel()
+	img := defaultImage(t)
+	n := plannedNetwork(t)
+	c, err := Create(t.Context(), img, WithNetwork(n, n.Host(2)), WithCanary(7001))
+	t.Cleanup(func() { remove(t, "container", c.Remove) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Up(t.Context()); err == nil || !strings.Contains(err.Error(), n.Name) {
+		t.Errorf("up without its network: %v", err)
+	}
+	if err := n.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CanarySightings(t.Context()); err != nil || c.Addr() != n.Host(2) {
+		t.Errorf("at %s: %v", c.Addr(), err)
+	}
+}
+
+// A container is up before its network is there, reaches nobody then, and comes to be on that network alone, where it answers.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	img := defaultImage(t)
+	n := plannedNetwork(t)
 	c, err := Create(t.Context(), img, WithLateNetwork(n, n.Host(2)), WithDaemons("proxy", "egress"), WithCanary(7001))
 	t.Cleanup(func() { remove(t, "container", c.Remove) })
 	if err != nil {
