@@ -100,7 +100,7 @@ func (a aim) once() bool {
 
 // disrupts reports whether the attempt changes the guest's network, or fills a table, while it runs: it is made alone.
 func (a aim) disrupts() bool {
-	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.SelfConfig, agent.Exhaust}, a.method)
+	return slices.Contains([]agent.Method{agent.Route, agent.Source, agent.SelfConfig, agent.Exhaust, agent.Flood}, a.method)
 }
 
 // alone reports whether the attempt lacks the second address that its method has, which is the allowed destination.

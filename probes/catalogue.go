@@ -73,7 +73,7 @@ var ErrUnknownProbe = errors.New("probes: no such probe")
 // All is the catalogue, ordered by id.
 func All() []Probe {
 	all := slices.Concat(tcpProbes, tcpHostProbes, sharedProbes, roadProbes(), evasionProbes, udpProbes, icmpProbes, ipv6Probes, dnsProbes, proxyProbes, originProbes,
-		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes,
+		unixProbes, vsockProbes, kernelNetProbes, inboundProbes, fsProbes, credentialProbes, kernelProbes, resourceProbes, floodProbes,
 		policyProbes, emptyProbes, sidecarProbes, siblingProbes, haltProbes, besideProbes, restartProbes, laterProbes, teardownProbes,
 		rawNameProbes, injectionRows, nameProbes, answerProbes, candidProbes,
 		boundaryProbes)

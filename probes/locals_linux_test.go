@@ -28,7 +28,7 @@ func localRows() []Probe {
 		if p.ID == "fs.virtiofs.rawname" || p.ID == "cred.injected" {
 			continue // TestRawName, TestInjected
 		}
-		if matches(p.Family, localFamilies...) && p.ID != "net.raw.packet" && p.ID != "net.raw.ip" || p.ID == "net.tcp.inherited-fds" {
+		if matches(p.Family, localFamilies...) && !matches(p.ID, "net.raw.packet", "net.raw.ip", "res.flood") || p.ID == "net.tcp.inherited-fds" {
 			all = append(all, p)
 		}
 	}

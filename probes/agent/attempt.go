@@ -55,6 +55,7 @@ const (
 	Named      Method = "named"       // tcp: the address that the guest has for the name in Path, at Addr's port
 	Sweep      Method = "sweep"       // vsock: every port of VPort to VPortTo
 	Exhaust    Method = "exhaust"     // tcp: hold Count flows to Also, then dial Addr
+	Flood      Method = "flood"       // tcp: dial Addr Count times as fast as it goes, then once more
 	RawIP      Method = "raw-ip"      // udp: an IPv4 packet of the agent's own making, by a raw socket
 	ExtHeaders Method = "ext-headers" // udp6: behind a destination-options header
 )
@@ -140,7 +141,7 @@ func (a Attempt) datagram() bool {
 
 // methods are what each network can do beside the plain way. The plain way is always there, except that a look always names one.
 var methods = map[Network][]Method{
-	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust, Named},
+	TCP4:  {SameSocket, Unspec, FastOpen, IOUring, OwnNetNS, Source, Race, Route, Resolver, Exhaust, Flood, Named},
 	TCP6:  {FastOpen, IOUring, OwnNetNS, Resolver, SelfConfig},
 	UDP4:  {Connected, FamilyZero, SameSocket, Batched, Multicast, Broadcast, Resolver, OwnNetNS, Link, RawIP},
 	UDP6:  {Connected, Multicast, Resolver, ExtHeaders},

@@ -21,6 +21,7 @@ var ways = map[Method]way{
 	Route:      byRoute,
 	Race:       race,
 	Exhaust:    exhaust,
+	Flood:      flood,
 	Resolver:   toResolver,
 	IOUring:    byRing,
 	Named:      byName,

@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +29,7 @@ func TestWays(t *testing.T) {
 		{IOUring, StageDone, "", Reachable},
 		{Race, StageDone, "", Reachable},
 		{Exhaust, StageDone, "", Reachable},
+		{Flood, StageDone, "", Reachable},
 	} {
 		t.Run(string(c.method), func(t *testing.T) {
 			also, addr := streamCanary(t, "tcp", "127.0.0.1:0"), streamCanary(t, "tcp", "127.0.0.1:0")
@@ -63,6 +67,7 @@ func TestWaysSilent(t *testing.T) {
 		{FastOpen, StageConnect, StageRead},
 		{IOUring, StageConnect, StageRead},
 		{Exhaust, StageConnect, StageRead},
+		{Flood, StageConnect, StageRead},
 	} {
 		t.Run(string(c.method), func(t *testing.T) {
 			t.Parallel()
@@ -172,4 +177,28 @@ func TestOwnNetNS(t *testing.T) {
 		made(t, a).reads(t, want, "ENETUNREACH", Unreachable)
 		newSpace(t).without(t, func() { made(t, a).reads(t, want, "ENETUNREACH", Unreachable) }, unix.CAP_SYS_ADMIN)
 	}
+}
+
+// A flood that nobody answers is all of its dials and one more, with the nonce on each.
+func TestFlood(t *testing.T) {
+	const dials = 300
+	var dialled, told atomic.Int64
+	quiet := listener(t, "127.0.0.1:0", func(conn net.Conn) {
+		dialled.Add(1)
+		if n, _ := io.Copy(io.Discard, conn); n > 0 {
+			told.Add(1)
+		}
+	})
+	made(t, Attempt{Network: TCP4, Method: Flood, Addr: quiet, Count: dials, BudgetMS: 4000}).reads(t, StageRead, "", HandshakeOnly)
+	for end := time.Now().Add(5 * time.Second); dialled.Load() != dials+1 || told.Load() != dials+1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("dialled %d times, %d with the nonce; want %d", dialled.Load(), told.Load(), dials+1)
+		}
+	}
+}
+
+// What is too slow for a flood was none, whatever the last dial would have said.
+func TestNoFlood(t *testing.T) {
+	closed := closedPort(t, "127.0.0.1:0")
+	made(t, Attempt{Network: TCP4, Method: Flood, Addr: closed, Count: maxCount, BudgetMS: 1}).reads(t, StagePrepare, "", ProbeError)
 }

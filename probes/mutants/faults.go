@@ -19,6 +19,13 @@ var faultMutants = []Mutant{
 		Kills:     []Kill{{Probes: []string{"net.tcp.allowed.v4"}, Verdict: probes.Overblocked}, unknown("net.tcp.loopback.v4", "net.tcp.canary.v4", "net.tcp.testnet.v4")},
 	},
 	{
+		Name: "opens-under-load", Kind: SimulatorFault, On: on(virtio),
+		Breaks:    "A policy that has stopped hundreds of flows in a second stops no more in it.",
+		Reference: "smolvm v1.9.3 (denial log, flow table: bounded things on the way of a decision); prior-art res.flood",
+		Edit:      Edit{Faults: []string{"flood-open"}},
+		Kills:     []Kill{leaks("res.flood")},
+	},
+	{
 		Name: "udp-unfiltered", Kind: SimulatorFault, On: on(tsi, virtio),
 		Breaks:    "The policy is asked about connections and not about datagrams.",
 		Reference: "tsi-and-virtio-net §2 (enforcement points of sendto); netassert",

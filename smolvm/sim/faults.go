@@ -44,6 +44,7 @@ const (
 	faultPolicyLost           fault = "policy-lost"            // a machine that was started before starts without its policy
 	faultPolicyLate           fault = "policy-late"            // the policy is in force two seconds after the start and not before (virtio-net)
 	faultPolicyLapses         fault = "policy-lapses"          // some seconds after it has stopped a number of flows the policy stops none (virtio-net)
+	faultFloodOpen            fault = "flood-open"             // a policy that has stopped a great many flows in a second stops no more in it (virtio-net)
 	faultPackForgets          fault = "pack-forgets"           // a machine from a pack has its policy on record, and none is enforced
 	faultDeleteLeavesData     fault = "delete-leaves-data"     // delete forgets the machine and leaves its directory
 	faultAuditOnly            fault = "audit-only"             // denials are logged and let through (virtio-net)
@@ -59,7 +60,7 @@ var allFaults = []fault{
 	faultUDPUnfiltered, faultIPv6Unfiltered, faultResolverOpen, faultPublishAllInterfaces,
 	faultPublishUnasked, faultGatewayOpen, faultMetadataOpen, faultTranslationOpen, faultPort53Open, faultPort443Open, faultAuditOnly,
 	faultLoopbackShared, faultPoliciesShared, faultEmptyOpen, faultOtherBackend, faultFailOpen, faultPolicyLost, faultPolicyLate,
-	faultPolicyLapses, faultPackForgets, faultDeleteLeavesData,
+	faultPolicyLapses, faultFloodOpen, faultPackForgets, faultDeleteLeavesData,
 	faultPrefixWide, faultMaskHoles,
 }
 

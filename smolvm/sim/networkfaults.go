@@ -22,6 +22,7 @@ func (f faults) breakNetwork(c *vnet.Config) {
 	f.openPrefixes(c)
 	c.AuditOnly = f.has(faultAuditOnly)
 	c.FailOpen = f.has(faultFailOpen)
+	c.FloodOpen = f.has(faultFloodOpen)
 	if f.has(faultOtherBackend) && c.Restrict {
 		c.Backend = vnet.TSI
 	}

@@ -84,6 +84,9 @@ type Config struct {
 	// PublishUnasked has the host answer on every TCP port that the guest listens
 	// on, at the address and port that it chose (tsi, as libkrun before 2505ab1).
 	PublishUnasked bool `json:"publishUnasked,omitempty"`
+	// FloodOpen has AuditOnly for the rest of a second in which it has stopped a
+	// great many flows (virtio-net).
+	FloodOpen bool `json:"floodOpen,omitempty"`
 	// World is where flows go whose destination is not this host: WorldNone,
 	// WorldOpen, or the path of a unix stream socket.
 	World string `json:"world,omitempty"`

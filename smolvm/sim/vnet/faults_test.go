@@ -133,6 +133,19 @@ func TestFailOpen(t *testing.T) {
 	wantReached(t, g, m.do(g.order("open", 150*time.Millisecond)), "open")
 }
 
+// A policy that a flood opens is one again in the next second.
+func TestFloodOpen(t *testing.T) {
+	w := listenWorld(t)
+	m := boot(t, Config{Backend: VirtioNet, World: w.path, Restrict: true, HostGateway: true, FailFast: true, FloodOpen: true})
+	g := targets(t, VirtioNet, w)[0]
+	wantDenied(t, VirtioNet, g, m.do(g.order("before", 150*time.Millisecond)), "before")
+	for !m.flood.over() {
+	}
+	wantReached(t, g, m.do(g.order("under load", 150*time.Millisecond)), "under load")
+	time.Sleep(time.Second)
+	wantDenied(t, VirtioNet, g, m.do(g.order("after", 150*time.Millisecond)), "after")
+}
+
 // A policy that ends by itself does so some time after it has stopped a number of flows, and not before.
 func TestLapse(t *testing.T) {
 	w := listenWorld(t)

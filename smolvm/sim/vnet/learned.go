@@ -114,5 +114,5 @@ func (n *Network) tellKernel(a netip.Addr, change func(rule) error) {
 
 // audits reports whether what the policy denies is logged and let through.
 func (n *Network) audits() bool {
-	return n.lapse.over(n.cfg.Lapse) || n.cfg.AuditOnly || n.silent.Load() || time.Since(n.started) < n.cfg.OpenFor
+	return n.lapse.over(n.cfg.Lapse) || n.cfg.FloodOpen && n.flood.over() || n.cfg.AuditOnly || n.silent.Load() || time.Since(n.started) < n.cfg.OpenFor
 }

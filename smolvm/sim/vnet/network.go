@@ -31,6 +31,7 @@ type Network struct {
 	started time.Time
 	silent  atomic.Bool   // see [Config.FailOpen]
 	lapse   lapse         // see [Config.Lapse]
+	flood   flood         // see [Config.FloodOpen]
 	slots   chan struct{} // one for every live TCP flow
 	busy    chan struct{} // one for every errand
 	udp     datagrams
