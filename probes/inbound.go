@@ -16,8 +16,8 @@ import (
 const (
 	// visitPause is how long the host waits between two tries to come in.
 	visitPause = 15 * time.Millisecond
-	// visitDial bounds the handshake of one of them, which may go unanswered: the guest does not listen for long.
-	visitDial = 250 * time.Millisecond
+	// visitDial bounds the handshake of one of them, which may go unanswered: two have to fit into the time that a guest listens.
+	visitDial = 100 * time.Millisecond
 	// visitAnswer bounds the answer to who is in: on a loaded host the guest's comes late, and it comes.
 	visitAnswer = 2 * time.Second
 )
@@ -28,8 +28,17 @@ type intrusion struct {
 	at     netip.AddrPort
 	proof  echo.Secret // of the listener that is looked for; zero is the guest's
 	tries  int         // that came to their end while the batch ran
-	inside string      // how it came in, "" if it did not
-	vague  string      // something answered, and it is not the guest's listener
+	since  time.Time   // when the last of these began; before the first, when the batch did
+	gap    time.Duration
+	inside string // how it came in, "" if it did not
+	vague  string // something answered, and it is not the guest's listener
+}
+
+// note counts a try that began at start and has come to its end, the last one being the end of the batch. gap is the longest time from the
+// beginning of one try to the end of the next: whoever listens for longer than that has had one that was all in his time.
+func (in *intrusion) note(start time.Time) {
+	in.gap = max(in.gap, time.Since(in.since))
+	in.since = start
 }
 
 // visit runs do and, beside it, tries to come in wherever a guest serves. A try that the end of the batch cut short counts for
@@ -40,7 +49,7 @@ func (b *batch) visit(ctx context.Context, do func()) {
 	b.intrusions = make(map[*trialPlan][]*intrusion)
 	for _, t := range b.plan.trials {
 		for _, at := range t.aim.outside {
-			in := &intrusion{at: at, proof: t.aim.proof}
+			in := &intrusion{at: at, proof: t.aim.proof, since: time.Now()}
 			b.intrusions[t] = append(b.intrusions[t], in)
 			visitors.Go(func() { in.knock(ctx) })
 		}
@@ -56,15 +65,18 @@ func (in *intrusion) knock(ctx context.Context) {
 		in.tries++
 	}
 	for ctx.Err() == nil && in.inside == "" {
+		start := time.Now()
 		in.try(ctx)
 		if ctx.Err() == nil {
 			in.tries++
+			in.note(start)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(visitPause):
 		}
 	}
+	in.note(time.Now())
 }
 
 func (in *intrusion) try(ctx context.Context) {
@@ -111,10 +123,13 @@ func (b *batch) serving(t *trialPlan, tr *trial) {
 		tr.before = held("the guest's listener answered the guest itself")
 	}
 	tr.after = tr.before
-	tries := 0
+	tries, widest := 0, time.Duration(0)
 	var untried []string
 	for _, in := range b.intrusions[t] {
 		tries += in.tries
+		if in.proof == (echo.Secret{}) && in.inside == "" {
+			widest = max(widest, in.gap)
+		}
 		if in.tries == 0 && in.inside == "" {
 			untried = append(untried, in.at.String())
 		}
@@ -125,7 +140,11 @@ func (b *batch) serving(t *trialPlan, tr *trial) {
 			tr.strangers = append(tr.strangers, Stranger{Peer: in.vague})
 		}
 	}
-	tr.log = held("the host tried %d times at %d addresses", tries, len(b.intrusions[t]))
+	tr.log = held("the host tried %d times at %d addresses, never more than %s from one try to the end of the next", tries, len(b.intrusions[t]), widest.Round(time.Millisecond))
+	if listened := b.rig.opts.Serving; widest > listened {
+		tr.log = failed("the host was held up: from one try to come in to the end of the next it took %s, and the guest listened for %s",
+			widest.Round(time.Millisecond), listened)
+	}
 	if len(untried) > 0 {
 		tr.log = failed("the guest's batch was over before the host had tried to come in at %s", strings.Join(untried, ", "))
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bottle.internal/internal/echo"
@@ -51,4 +52,34 @@ func TestIntrusionThatIsAnsweredLate(t *testing.T) {
 	if never.try(ctx); never.vague == "" || never.inside != "" || time.Since(begin) > visitAnswer/2 {
 		t.Errorf("inside %q, vague %q, after %s", never.inside, never.vague, time.Since(begin))
 	}
+}
+
+// The gap is from the beginning of one try to the end of the next, the ends of the batch among them.
+func TestIntrusionGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := &intrusion{since: time.Now()}
+		try := func(after, takes time.Duration) {
+			time.Sleep(after)
+			start := time.Now()
+			time.Sleep(takes)
+			in.note(start)
+		}
+		for _, c := range []struct{ after, takes, want time.Duration }{
+			{3, 1, 4}, // from the beginning of the batch
+			{2, 1, 4}, // 1+2+1
+			{1, 5, 7}, // 1+1+5
+			{0, 1, 7}, // 5+0+1
+			{9, 0, 10},
+		} {
+			if try(c.after, c.takes); in.gap != c.want {
+				t.Errorf("after %d, taking %d: %d, want %d", c.after, c.takes, in.gap, c.want)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		time.Sleep(20)
+		if in.knock(ctx); in.gap != 20 {
+			t.Errorf("at the end of the batch: %d", in.gap)
+		}
+	})
 }

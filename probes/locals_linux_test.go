@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"bottle.internal/internal/echo"
 	"bottle.internal/probes/agent"
 )
 
@@ -281,16 +282,26 @@ func TestSidecar(t *testing.T) {
 	t.Skip("this host has no second IPv4 address to publish at")
 }
 
-// A batch that is over before the host has tried to come in says nothing of what comes in.
+// A batch that is over before the host has tried to come in says nothing of what comes in, nor do tries of which none may have met the
+// guest while it listened.
 func TestServedTooShort(t *testing.T) {
 	served := agent.Result{Stage: agent.StageDone, Reply: servingSelf}
-	b := batch{answer: agent.Answer{Results: map[string]agent.Result{"a": served}}, intrusions: make(map[*trialPlan][]*intrusion)}
+	b := batch{rig: &rig{opts: Options{}.withDefaults()}, answer: agent.Answer{Results: map[string]agent.Result{"a": served}}, intrusions: make(map[*trialPlan][]*intrusion)}
 	tp := &trialPlan{shots: []shot{{Attempt: agent.Attempt{ID: "a"}}}}
-	for tries, want := range []State{Failed, Held} {
-		b.intrusions[tp] = []*intrusion{{tries: 1}, {tries: tries}}
+	for _, c := range []struct {
+		second intrusion
+		want   State
+	}{
+		{intrusion{}, Failed},
+		{intrusion{tries: 1}, Held},
+		{intrusion{tries: 9, gap: defaultServing}, Held},
+		{intrusion{tries: 9, gap: defaultServing + 1}, Failed},
+		{intrusion{tries: 9, gap: time.Hour, proof: echo.NewSecret()}, Held}, // the sidecar's, which listens on
+	} {
+		b.intrusions[tp] = []*intrusion{{tries: 1}, &c.second}
 		var tr trial
-		if b.serving(tp, &tr); tr.log.State != want {
-			t.Errorf("%d tries: %s", tries, tr.log.Text)
+		if b.serving(tp, &tr); tr.log.State != c.want {
+			t.Errorf("%d tries, %s apart: %s", c.second.tries, c.second.gap, tr.log.Text)
 		}
 	}
 }
