@@ -17,6 +17,10 @@ const (
 	repeatServing = 250 * time.Millisecond
 )
 
+// repeatControl is what makes a repetition count.
+const repeatControl = "Each probe brings its own controls and has to say what it said before. The finding is the worst that changed, and names it; a control holds " +
+	"if it holds wherever it held before. What did not hold before could not be lost: the finding names it, and where nothing held nothing is known."
+
 // restartProbes are asked in a sandbox that was stopped and started again.
 var restartProbes = []Probe{
 	{
@@ -24,11 +28,10 @@ var restartProbes = []Probe{
 		What: "Stop the sandbox, start it again, and repeat every critical and high probe of the network that meant something before.",
 		Why: "What is true of a sandbox that was just made may not be true of the same one later: policies have been lost between a stop and a start, " +
 			"and an agent can wait for that.",
-		Control: "Each probe brings its own controls and has to say what it said before. The finding is the worst that changed, and names it; " +
-			"a control holds if it holds wherever it held before.",
-		Remedy: "Look at what the engine keeps of a machine's policy when it stops it. Until that is mended make a new sandbox instead of starting an old one.",
-		Source: "E2B (egress after resume); smolvm#1212 (a round trip by a pack lost the policy)",
-		Where:  "Where the sandbox may be stopped and started: not one that somebody else launched.",
+		Control: repeatControl,
+		Remedy:  "Look at what the engine keeps of a machine's policy when it stops it. Until that is mended make a new sandbox instead of starting an old one.",
+		Source:  "E2B (egress after resume); smolvm#1212 (a round trip by a pack lost the policy)",
+		Where:   "Where the sandbox may be stopped and started: not one that somebody else launched.",
 	},
 	{
 		ID: "net.tcp.boot-window", Family: "net.tcp", Severity: High, Expect: Contain, act: actRestart, lacks: unrestartable,

@@ -55,7 +55,7 @@ var laterProbes = []Probe{
 func lifeRow(id, act string, lacks func(Site) string, what, why, remedy, source, where string) Probe {
 	return Probe{
 		ID: id, Family: "life", Severity: Critical, Expect: Contain, act: act, lacks: lacks, What: what, Why: why,
-		Control: "Each probe brings its own controls and has to say what it said before. The finding is the worst that changed, and names it; a control holds if it holds wherever it held before.",
+		Control: repeatControl,
 		Remedy:  remedy, Source: source, Where: where,
 	}
 }

@@ -63,10 +63,7 @@ func (p pair) unclear() bool {
 func (q repetition) judge() Finding {
 	f := blank(q.probe)
 	changes := 0
-	worst := rule(Contained, "each of %d probes says what it said before", len(q.before))
-	if len(q.before) == 0 {
-		worst = rule(Error, "there is nothing to compare: no probe of the network meant anything before")
-	}
+	worst := q.unchanged()
 	for _, p := range q.pairs() {
 		r, changed := p.judge()
 		if changed && r.Verdict != Contained {
@@ -94,13 +91,49 @@ func (q repetition) judge() Finding {
 		f.StoppedBy = "nobody"
 	}
 	for _, id := range []string{"C0", "C1", "C2", "C3", "C4"} {
-		f.Controls = append(f.Controls, q.control(id))
+		c := q.control(id)
+		f.Controls = append(f.Controls, c)
+		if id < "C3" && c.State != Held && f.Verdict == Contained {
+			f.Verdict, f.Reason = Inconclusive, c.ID+": "+c.Text
+		}
 	}
 	f.Controls = append(f.Controls, question{kills: q.kills, kit: q.kit}.killed().control("C5"))
 	if f.Verdict != Error {
 		f.Assurance = assurance(f.Controls)
 	}
 	return f
+}
+
+// unchanged is the ruling where no probe says anything else than before: about those that held then. Of the others nothing could be lost,
+// and it names them, for not everybody who reads it has asked for them.
+func (q repetition) unchanged() ruling {
+	held := 0
+	var others []string
+	for _, f := range q.before {
+		if f.Verdict == Contained {
+			held++
+		} else {
+			others = append(others, f.ID+" "+string(f.Verdict))
+		}
+	}
+	switch {
+	case len(q.before) == 0:
+		return rule(Error, "there is nothing to compare: no probe of the network meant anything before")
+	case held == 0:
+		return rule(Inconclusive, "nothing held before that could be lost: %s", enumerated(others))
+	case len(others) > 0:
+		return rule(Contained, "each of %d probes that held before holds now; others did not hold before: %s", held, enumerated(others))
+	}
+	return rule(Contained, "each of %d probes held before and holds now", held)
+}
+
+// enumerated is some of all, and how many there are besides.
+func enumerated(all []string) string {
+	const some = 4
+	if len(all) <= some {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:some], ", "), len(all)-some)
 }
 
 // judge is what the pair says, and whether that is something else than before.

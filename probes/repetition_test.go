@@ -36,7 +36,11 @@ func TestRepetition(t *testing.T) {
 		says          string
 	}{
 		{"nothing changed", []Finding{a, b}, []Finding{b, a}, Contained, L3, "each of 2"},
-		{"a known leak is no news", []Finding{a, is(b, Leak)}, []Finding{a, is(b, Leak)}, Contained, L3, "each of 2"},
+		{"a known leak is no news, and is named", []Finding{a, is(b, Leak)}, []Finding{a, is(b, Leak)}, Contained, L3, "each of 1 probes that held before holds now; others did not hold before: " + b.ID + " leak"},
+		{"all leaked before", []Finding{is(a, Leak), is(b, Leak)}, []Finding{is(a, Leak), is(b, Leak)}, Inconclusive, L3, "nothing held before"},
+		{"nothing was known before", []Finding{is(a, Inconclusive)}, []Finding{is(a, Inconclusive)}, Inconclusive, L3, "nothing held before"},
+		{"what failed before fails now", []Finding{is(a, Error)}, []Finding{is(a, Error)}, Inconclusive, L3, "nothing held before"},
+		{"what leaked before leaks, and more", []Finding{is(a, Inconclusive)}, []Finding{is(a, Leak)}, Leak, L3, a.ID},
 		{"one leaks now", []Finding{a, b}, []Finding{a, is(b, Leak)}, Leak, L3, b.ID},
 		{"one leaks and one says nothing", []Finding{a, b}, []Finding{is(a, Inconclusive), is(b, Leak)}, Leak, L3, "and 1 more"},
 		{"one is overblocked now", []Finding{a, b}, []Finding{is(a, Overblocked), b}, Overblocked, L3, a.ID},
@@ -45,10 +49,11 @@ func TestRepetition(t *testing.T) {
 		{"one was not asked again", []Finding{a, b}, []Finding{a}, Error, "", b.ID},
 		{"one means nothing now", []Finding{a, b}, []Finding{a, is(b, NotApplicable)}, Inconclusive, L3, b.ID},
 		{"a leak that is gone is not known to be", []Finding{is(a, Leak), b}, []Finding{a, b}, Inconclusive, L3, a.ID},
-		{"what was open before is clear now", []Finding{is(a, Inconclusive), b}, []Finding{a, b}, Contained, L3, "each of 2"},
+		{"what was open before is clear now", []Finding{is(a, Inconclusive), b}, []Finding{a, b}, Contained, L3, "each of 1"},
 		{"nothing to compare", nil, nil, Error, "", "nothing to compare"},
 		{"the flip is lost", []Finding{a, b}, []Finding{a, without(b, "C3")}, Contained, L2, "each of 2"},
-		{"the path is lost", []Finding{a, b}, []Finding{a, without(b, "C2")}, Contained, L0, "each of 2"},
+		{"the path is lost", []Finding{a, b}, []Finding{a, without(b, "C2")}, Inconclusive, L0, "C2: it held of"},
+		{"there never was a path", []Finding{without(a, "C2")}, []Finding{without(a, "C2")}, Inconclusive, L0, "C2"},
 		{"one had no flip before either", []Finding{a, without(b, "C3")}, []Finding{a, without(b, "C3")}, Contained, L3, "each of 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
