@@ -123,6 +123,7 @@ func (s *stage) baseline(ctx context.Context) ([]Finding, error) {
 	}
 	if len(missing) > 0 {
 		report, _, err := runBatch(ctx, s.site, s.opts, missing, nil)
+		s.leaked(report.Findings)
 		if err != nil {
 			return nil, err
 		}

@@ -107,6 +107,7 @@ func (s *stage) observe(ctx context.Context, ids []string) (Report, error) {
 		return s.report.only(ids), nil
 	}
 	report, _, err := runBatch(ctx, s.site, s.opts, missing, nil)
+	s.leaked(report.Findings)
 	report.Findings = append(report.Findings, s.report.only(ids).Findings...)
 	return report, err
 }

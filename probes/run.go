@@ -36,7 +36,7 @@ func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Repo
 	s := &stage{site: site, opts: opts, report: report, looked: time.Now(), patterns: patterns}
 	s.report.Findings = slices.Clone(report.Findings)
 	found, played := s.play(ctx, selected)
-	report.Findings = append(report.Findings, found...)
+	report.Findings = append(append(report.Findings, found...), s.leaks...)
 	slices.SortFunc(report.Findings, byID)
 	report.ElapsedMS = time.Since(started).Milliseconds()
 	switch {

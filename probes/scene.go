@@ -39,6 +39,16 @@ type stage struct {
 	report   Report    // of the ordinary batch, and of what scenes asked for comparison
 	looked   time.Time // when the last of that was asked
 	patterns []string
+	leaks    []Finding // that nobody had asked about, seen for comparison
+}
+
+// leaked keeps the leaks among findings that are no report's yet: what was seen once is said, whoever asked.
+func (s *stage) leaked(findings []Finding) {
+	for _, f := range findings {
+		if f.Verdict == Leak && !slices.ContainsFunc(s.leaks, func(l Finding) bool { return l.ID == f.ID }) {
+			s.leaks = append(s.leaks, f)
+		}
+	}
 }
 
 // play plays the scenes among the selected probes, and reports whether any was.

@@ -55,6 +55,22 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// Where nothing holds nothing is contained by a restart, and the leaks that were seen on the way are told.
+func TestRestartOfAnOpenSandbox(t *testing.T) {
+	s := restartable(t, func(Site) guest { return open })
+	s.Run = guest(open).run(nil)
+	rep, err := Run(t.Context(), s, quick, "life.restart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := finding(t, rep, "life.restart"); f.Verdict == Contained {
+		t.Errorf("%s", f)
+	}
+	if f, err := rep.Finding("net.tcp.loopback.v4"); err != nil || f.Verdict != Leak || rep.ExitCode() != 1 {
+		t.Errorf("%s, %v; exit code %d", f, err, rep.ExitCode())
+	}
+}
+
 // A sandbox that does not come up again is no sandbox whose walls were seen.
 func TestRestartFails(t *testing.T) {
 	s := restartable(t, func(s Site) guest { return walled(s, deny) })
