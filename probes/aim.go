@@ -28,6 +28,7 @@ type aim struct {
 	wall   wall
 	post   *post  // nil if absent says why there is none
 	absent string // why nothing of ours listens there
+	gone   bool   // and that is because this host has no such address
 	nobody bool   // nobody has this address: what refuses there is the sandbox itself
 	// shows finds in an answer what only the host, or what only a guest without walls, can know; "" is nothing. nil looks for
 	// the listener's proof alone.

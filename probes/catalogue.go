@@ -65,6 +65,8 @@ type absence struct {
 	why string
 	// unproven marks an absence that is only the site's word: whoever asks for the probe by its id gets inconclusive.
 	unproven bool
+	// besides is what could not be tried although something was, "" if nothing: of aims, where there are some.
+	besides string
 }
 
 // ErrUnknownProbe says that an id or pattern names no probe.

@@ -49,7 +49,11 @@ type Mount struct {
 type Published struct {
 	Host  netip.AddrPort
 	Guest uint16
+	// Network is "udp" or "sctp" where it is no stream's, else "" or "tcp". What is no stream's is not tried, and the finding says so.
+	Network string
 }
+
+func (p Published) stream() bool { return p.Network == "" || p.Network == "tcp" }
 
 // ownKernel reports whether the sandbox is said to have a kernel of its own, and the engine can give it one.
 func (s Site) ownKernel() bool { return s.Declared.Boundary == VM && !s.Simulated }

@@ -3,7 +3,6 @@ package probes
 import (
 	"context"
 	"errors"
-	"net/netip"
 )
 
 const (
@@ -42,7 +41,9 @@ func playEmpty(ctx context.Context, s *stage, wanted []Probe) []Finding {
 	site.Run, site.Denials, site.Allowed = p.Run, p.Denials, Target{}
 	r := newRig(site, s.opts)
 	defer func() { _ = r.close() }()
-	items := []item{{probe: wanted[0], aims: r.emptyAims(s.site.Allowed)}}
+	it := item{probe: wanted[0]}
+	it.aims, it.absence = r.emptyAims(s.site.Allowed)
+	items := []item{it}
 	b, err := r.batch(items)
 	if err != nil {
 		return failing(wanted, err.Error())
@@ -62,15 +63,7 @@ func besidePath(before, after outcome) outcome {
 	return held("the engine carries what is allowed: the sandbox beside it was asked before and after, and %s", after.Text)
 }
 
-func (r *rig) emptyAims(allowed Target) []aim {
-	var aims []aim
-	for _, find := range []func() ([]aim, absence){
-		func() ([]aim, absence) { return r.loopbackAims(netip.AddrFrom4([4]byte{127, 0, 0, 1})) },
-		func() ([]aim, absence) { return r.firstHost(nil) },
-		func() ([]aim, absence) { return r.worldAims(nil, "8.8.8.8:443") },
-	} {
-		some, _ := find()
-		aims = append(aims, some...)
-	}
-	return append(aims, aim{addr: allowed.Addr, wall: policyWall, post: &post{Target: allowed}})
+func (r *rig) emptyAims(allowed Target) ([]aim, absence) {
+	aims, none := gathered(r.anywhere()...)
+	return append(aims, aim{addr: allowed.Addr, wall: policyWall, post: &post{Target: allowed}}), none
 }

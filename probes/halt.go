@@ -128,17 +128,8 @@ func (q bracket) path() outcome {
 // haltedItems are the allowed destination, whose silence is a control, and what must not be reached instead.
 func (r *rig) haltedItems(ctx context.Context, site Site, p Probe) []item {
 	dead := aim{addr: site.Allowed.Addr, wall: haltedWall, absent: "it is halted", budget: haltedBudget, early: true}
-	var aims []aim
-	for _, find := range []func() ([]aim, absence){
-		func() ([]aim, absence) { return r.loopbackAims(netip.AddrFrom4([4]byte{127, 0, 0, 1})) },
-		func() ([]aim, absence) { return r.firstHost(nil) },
-		func() ([]aim, absence) { return r.worldAims(nil, "8.8.8.8:443") },
-		func() ([]aim, absence) { return r.behindHalted(ctx, *site.Proxy) },
-	} {
-		some, _ := find()
-		aims = append(aims, some...)
-	}
-	return []item{{probe: Probe{ID: "halted"}, aims: []aim{dead}}, {probe: p, aims: aims}}
+	aims, none := gathered(append(r.anywhere(), func() ([]aim, absence) { return r.behindHalted(ctx, *site.Proxy) })...)
+	return []item{{probe: Probe{ID: "halted"}, aims: []aim{dead}}, {probe: p, aims: aims, absence: none}}
 }
 
 // behindHalted asks the halted proxy for a canary that it could reach while it ran.
@@ -148,7 +139,7 @@ func (r *rig) behindHalted(ctx context.Context, p Proxy) ([]aim, absence) {
 	}
 	c, err := NewCanary("host "+p.Near.String()+", behind the proxy", netip.AddrPortFrom(p.Near, 0), r.opts.Listen)
 	if err != nil {
-		return nil, absence{why: err.Error()}
+		return []aim{{addr: p.Addr, also: netip.AddrPortFrom(p.Near, discardPort), wall: haltedWall, absent: err.Error(), budget: haltedBudget}}, absence{}
 	}
 	r.undo = append(r.undo, c.Close)
 	at := &post{Target: c.Target(), reached: reachedBy(ctx, p, c)}

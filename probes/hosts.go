@@ -1,11 +1,13 @@
 package probes
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"bottle.internal/probes/agent"
 )
@@ -97,8 +99,31 @@ func (r *rig) foreign(a hostAddr) bool {
 	return strings.HasPrefix(a.Interface, madeNetworks) && !a.Net.Contains(r.site.Allowed.Addr.Addr())
 }
 
-// maxHosts bounds how many addresses of a kind are tried: a host with a hundred bridges has the same wall before each.
-const maxHosts = 4
+// maxHosts bounds how many addresses of a kind are tried, for a host with a hundred bridges. What is left out is said.
+const maxHosts = 16
+
+// some are the first most of all, one of each interface before a second of any, and what is to be said of the others.
+func some(all []hostAddr, most int) (tried []hostAddr, besides string) {
+	seen := make(map[string]bool)
+	var later []hostAddr
+	for _, a := range all {
+		if seen[a.Interface] {
+			later = append(later, a)
+			continue
+		}
+		seen[a.Interface] = true
+		tried = append(tried, a)
+	}
+	tried = append(tried, later...)
+	if len(tried) <= most {
+		return tried, ""
+	}
+	var left []string
+	for _, a := range tried[most:] {
+		left = append(left, a.Addr.String())
+	}
+	return tried[:most], fmt.Sprintf("%d more addresses of this host were not tried: %s", len(left), enumerated(left))
+}
 
 // hostAims aims at a canary on each address of the host that f takes. shape, if not nil, edits each aim.
 func (r *rig) hostAims(what string, f filter, shape func(*aim)) ([]aim, absence) {
@@ -106,11 +131,12 @@ func (r *rig) hostAims(what string, f filter, shape func(*aim)) ([]aim, absence)
 	if len(hosts) == 0 {
 		return nil, absence{why: "this host has no " + what}
 	}
+	tried, besides := some(hosts, maxHosts)
 	var aims []aim
-	for _, h := range hosts[:min(maxHosts, len(hosts))] {
+	for _, h := range tried {
 		aims = append(aims, r.hostAim(netip.AddrPortFrom(h.Addr, 0), shape))
 	}
-	return aims, absence{}
+	return aims, absence{besides: besides}
 }
 
 // hostAim aims at a canary at addr, which is this host's; port 0 is any.
@@ -121,7 +147,7 @@ func (r *rig) hostAim(addr netip.AddrPort, shape func(*aim)) aim {
 	}
 	p, err := r.canaryFor(a.over(), addr)
 	if err != nil {
-		a.absent = err.Error()
+		a.absent, a.gone = err.Error(), errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 		if addr.Port() == 0 {
 			a.addr = netip.AddrPortFrom(addr.Addr(), discardPort)
 		}
@@ -170,7 +196,8 @@ func (r *rig) canaryFor(network agent.Network, addr netip.AddrPort) (*post, erro
 	return r.udpCanary(addr)
 }
 
-// bound aims at a canary on an address that the host may or may not be able to bind, such as one beside the allowed.
+// bound aims at a canary on an address that the host may or may not be able to bind, such as one beside the allowed. With an error the aim
+// has none; only where it is gone there is nothing to be tried.
 func (r *rig) bound(addr netip.Addr, shape func(*aim)) (aim, error) {
 	a := r.hostAim(netip.AddrPortFrom(addr, 0), shape)
 	if a.absent != "" {

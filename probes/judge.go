@@ -76,6 +76,9 @@ func judge(q question) Finding {
 	if n := len(q.trials); f.Verdict == Contained && n > 1 {
 		f.Reason += fmt.Sprintf("; likewise at %d more addresses", n-1)
 	}
+	if q.absence.besides != "" {
+		f.Warnings = append(f.Warnings, q.absence.besides)
+	}
 	f.StoppedBy = q.stopper(f.Verdict)
 	f.Controls = q.controls()
 	if f.Verdict != Error {

@@ -2,7 +2,6 @@ package probes
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +64,9 @@ func playRestart(ctx context.Context, s *stage, wanted []Probe) []Finding {
 	again := r.again(before)
 	var items []item
 	if window != nil {
-		items = append(items, item{probe: *window, aims: r.firstAims()})
+		it := item{probe: *window}
+		it.aims, it.absence = r.firstAims()
+		items = append(items, it)
 	}
 	first, err := r.batch(items)
 	if err != nil {
@@ -90,20 +91,12 @@ func (o Options) briefly() Options {
 }
 
 // firstAims are dialled by the first command after a start, before anything else.
-func (r *rig) firstAims() []aim {
-	var aims []aim
-	for _, find := range []func() ([]aim, absence){
-		func() ([]aim, absence) { return r.loopbackAims(netip.AddrFrom4([4]byte{127, 0, 0, 1})) },
-		func() ([]aim, absence) { return r.firstHost(nil) },
-		func() ([]aim, absence) { return r.worldAims(nil, "8.8.8.8:443") },
-	} {
-		some, _ := find()
-		aims = append(aims, some...)
-	}
+func (r *rig) firstAims() ([]aim, absence) {
+	aims, none := gathered(r.anywhere()...)
 	for i := range aims {
 		aims[i].early = true
 	}
-	return aims
+	return aims, none
 }
 
 // baseline is what the critical and high probes of the network found before, those that mean something here. What the run did not ask

@@ -3,7 +3,9 @@ package probes
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -119,3 +121,31 @@ func among(wanted []Probe, id string) *Probe {
 }
 
 func byID(a, b Finding) int { return cmp.Compare(a.ID, b.ID) }
+
+// anywhere are the host's loopback, an address of the host's and one of the internet: what a scene dials to see whether there is a wall.
+func (r *rig) anywhere() []func() ([]aim, absence) {
+	return []func() ([]aim, absence){
+		func() ([]aim, absence) { return r.loopbackAims(netip.AddrFrom4([4]byte{127, 0, 0, 1})) },
+		func() ([]aim, absence) { return r.firstHost(nil) },
+		func() ([]aim, absence) { return r.worldAims(nil, "8.8.8.8:443") },
+	}
+}
+
+// gathered are the aims of all finds, and what is to be said of those that found none: a part that was not tried is not passed over.
+func gathered(finds ...func() ([]aim, absence)) ([]aim, absence) {
+	var aims []aim
+	var untried []string
+	for _, find := range finds {
+		found, none := find()
+		aims = append(aims, found...)
+		for _, why := range []string{none.why, none.besides} {
+			if why != "" {
+				untried = append(untried, why)
+			}
+		}
+	}
+	if len(untried) == 0 {
+		return aims, absence{}
+	}
+	return aims, absence{besides: "not all of it was tried: " + strings.Join(untried, "; ")}
+}

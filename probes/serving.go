@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 
 	"bottle.internal/internal/echo"
 	"bottle.internal/probes/agent"
@@ -90,55 +91,65 @@ func (p portRange) freePort() (uint16, error) {
 // servingAims are listeners of the guest at each of addrs, at a port of the range; the host tries to come in at its own addresses.
 func (r *rig) servingAims(ports portRange, addrs ...netip.Addr) ([]aim, absence) {
 	var aims []aim
+	all, besides := ownAddresses()
 	for _, addr := range addrs {
 		port, err := ports.freePort()
 		if err != nil {
 			return nil, absence{why: "no port of this host is free to be tried: " + err.Error(), unproven: true}
 		}
 		a := aim{network: agent.Serve, addr: netip.AddrPortFrom(addr, port), wall: kernelWall}
-		for _, own := range ownAddresses() {
+		for _, own := range all {
 			a.outside = append(a.outside, netip.AddrPortFrom(own, port))
 		}
 		aims = append(aims, a)
 	}
-	return aims, absence{}
+	return aims, absence{besides: besides}
 }
 
 // publishedAims are listeners on published ports, which the host looks for at every other address of its own.
 func (r *rig) publishedAims() ([]aim, absence) {
 	var aims []aim
+	all, besides := ownAddresses()
+	var silent []string
 	for _, p := range r.site.Declared.Published {
+		if !p.stream() {
+			silent = append(silent, p.Network+" "+p.Host.String())
+			continue
+		}
 		a := aim{network: agent.Serve, addr: netip.AddrPortFrom(netip.IPv4Unspecified(), p.Guest), wall: kernelWall}
-		for _, own := range ownAddresses() {
+		for _, own := range all {
 			if own != p.Host.Addr() && (own.Is4() || !p.Host.Addr().IsLoopback()) { // ::1 is published beside 127.0.0.1
 				a.outside = append(a.outside, netip.AddrPortFrom(own, p.Host.Port()))
 			}
 		}
 		aims = append(aims, a)
 	}
-	if len(aims) == 0 {
-		return nil, absence{why: "no port of the guest's is declared as published"}
+	untried := ""
+	if len(silent) > 0 {
+		untried = "only streams are tried, and what is published besides is not: " + enumerated(silent)
 	}
-	return aims, absence{}
+	switch {
+	case len(aims) == 0 && untried != "":
+		return nil, absence{why: untried, unproven: true}
+	case len(aims) == 0:
+		return nil, absence{why: "no port of the guest's is declared as published"}
+	case besides != "" && untried != "":
+		untried = "; " + untried
+	}
+	return aims, absence{besides: besides + untried}
 }
 
-// maxOwn bounds how many addresses of the host are tried.
-const maxOwn = 4
+// maxOwn bounds how many addresses of the host it tries to come in at, beside its loopback: each is tried all the while.
+const maxOwn = 8
 
-// ownAddresses are the addresses of this host that it can dial itself at, its loopback first.
-func ownAddresses() []netip.Addr {
+// ownAddresses are the addresses of this host that it can dial itself at, its loopback first, and what is to be said of those left out.
+func ownAddresses() ([]netip.Addr, string) {
 	own := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
-	interfaces, err := net.InterfaceAddrs()
-	if err != nil {
-		return own
+	tried, besides := some(slices.DeleteFunc(hostAddrs(), func(a hostAddr) bool { return a.IsLinkLocalUnicast() }), maxOwn)
+	for _, a := range tried {
+		own = append(own, a.Addr)
 	}
-	for _, a := range interfaces {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() && len(own) < maxOwn {
-			own = append(own, p.Addr())
-		}
-	}
-	return own
+	return own, besides
 }
 
 // sidecarAims try the allowed destination's port at every address of this host but its own. The guest serves beside it, on a
@@ -156,12 +167,13 @@ func (r *rig) sidecarAims() ([]aim, absence) {
 		return nil, absence{why: "no port of this host is free to be tried: " + err.Error(), unproven: true}
 	}
 	a := aim{network: agent.Serve, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), wall: kernelWall, proof: r.site.Allowed.Secret}
-	for _, own := range ownAddresses() {
+	all, besides := ownAddresses()
+	for _, own := range all {
 		if own != at.Addr() {
 			a.outside = append(a.outside, netip.AddrPortFrom(own, at.Port()))
 		}
 	}
-	return []aim{a}, absence{}
+	return []aim{a}, absence{besides: besides}
 }
 
 // proves reports whether an answer bears the proof of n that only the holder of s can make.

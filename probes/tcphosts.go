@@ -166,7 +166,7 @@ func (r *rig) loopbackRange() ([]aim, absence) {
 		if ip == r.site.Allowed.Addr.Addr() {
 			continue
 		}
-		if a, err := r.bound(ip, nil); err == nil {
+		if a, _ := r.bound(ip, nil); !a.gone {
 			aims = append(aims, a)
 		}
 	}
@@ -218,7 +218,7 @@ func (r *rig) neighbourAims() ([]aim, absence) {
 		if !isHostAddr(n) && !n.IsLoopback() {
 			continue // what can be bound all the same, as a network's broadcast address, cannot be dialled
 		}
-		if a, err := r.bound(n, nil); err == nil {
+		if a, _ := r.bound(n, nil); !a.gone {
 			aims = append(aims, a)
 		}
 	}

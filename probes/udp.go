@@ -103,22 +103,32 @@ func overUDP(a *aim) {
 // udpHost aims at datagram canaries on addresses of the host.
 func (r *rig) udpHost(f filter, port uint16, shape func(*aim)) ([]aim, absence) {
 	hosts := r.hosts(f)
+	if len(hosts) == 0 {
+		return nil, absence{why: "this host has no such address beside its loopback and the allowed one"}
+	}
+	tried, besides := some(hosts, maxHosts)
 	var aims []aim
-	for _, h := range hosts[:min(maxHosts, len(hosts))] {
+	var taken []string
+	for _, h := range tried {
 		a := r.hostAim(netip.AddrPortFrom(h.Addr, port), func(a *aim) {
 			overUDP(a)
 			if shape != nil {
 				shape(a)
 			}
 		})
-		if a.absent == "" {
-			aims = append(aims, a)
+		if a.absent != "" && port != 0 { // somebody else has that port, as a time server has 123
+			taken = append(taken, a.absent)
+			continue
 		}
+		aims = append(aims, a)
+	}
+	if len(taken) > 0 && besides == "" {
+		besides = "no canary could be had everywhere: " + enumerated(taken)
 	}
 	if len(aims) == 0 {
-		return nil, absence{why: "no datagram canary could be brought up on an address of this host beside its loopback and the allowed one"}
+		return nil, absence{why: besides, unproven: true}
 	}
-	return aims, absence{}
+	return aims, absence{besides: besides}
 }
 
 // udpLoopback aims at a datagram canary on the host's loopback in every spelling that leaves the guest.
@@ -133,7 +143,7 @@ func (r *rig) udpLoopback(network agent.Network) ([]aim, absence) {
 			continue
 		}
 		a := r.hostAim(netip.AddrPortFrom(host, 0), overUDP)
-		if a.absent != "" {
+		if a.gone {
 			return nil, absence{why: "the host has no " + host.String() + ": " + a.absent}
 		}
 		a.addr = netip.AddrPortFrom(s, a.addr.Port())

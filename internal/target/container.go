@@ -153,7 +153,7 @@ func (c *boxed) declared() probes.Declared {
 		for _, b := range bindings {
 			number, err := strconv.ParseUint(b.HostPort, 10, 16)
 			if err == nil {
-				d.Published = append(d.Published, probes.Published{Host: netip.AddrPortFrom(b.HostIP, uint16(number)), Guest: port.Num()})
+				d.Published = append(d.Published, probes.Published{Host: netip.AddrPortFrom(b.HostIP, uint16(number)), Guest: port.Num(), Network: string(port.Proto())})
 			}
 		}
 	}
