@@ -35,10 +35,10 @@ type Canary struct {
 	addr netip.AddrPort
 }
 
-// NewCanary brings up a canary at addr, whose port may be 0 for any. listen is net.Listen if nil. It must be closed.
+// NewCanary brings up a canary at addr, whose port may be 0 for any. listen is a plain net.Listen if nil. It must be closed.
 func NewCanary(name string, addr netip.AddrPort, listen func(network, address string) (net.Listener, error)) (*Canary, error) {
 	if listen == nil {
-		listen = net.Listen
+		listen = listenPlain
 	}
 	l, err := listen(tcpNetwork(addr.Addr()), addr.String())
 	if err != nil {
@@ -52,6 +52,14 @@ func NewCanary(name string, addr netip.AddrPort, listen func(network, address st
 	c := &Canary{addr: bound}
 	c.serve(name, "tcp", l)
 	return c, nil
+}
+
+// listenPlain is net.Listen without multipath TCP, which Go has its listeners speak on Linux: the kernel tells no zone of such a socket,
+// so that one at a link-local address does not know its own.
+func listenPlain(network, address string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	return c.Listen(context.Background(), network, address)
 }
 
 func tcpNetwork(addr netip.Addr) string {

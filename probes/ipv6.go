@@ -80,9 +80,13 @@ var ipv6Probes = []Probe{
 // ownSix is the address that a guest gives itself: a unique-local one of the kit's.
 var ownSix = netip.MustParseAddr("fd00:b077::77")
 
-// linkLocalAims aim at link-local addresses by the host's interface number and by the first of the guest's that is no loopback.
+// linkLocalAims aim at link-local addresses by the host's interface number and by the first of the guest's that is no loopback. On
+// virtio-net the guest's kernel has the guest's interfaces only, and never lets the former out.
 func (r *rig) linkLocalAims() ([]aim, absence) {
 	const guestInterface = 2
+	if r.site.Simulated {
+		return nil, absence{why: "a simulated guest's kernel takes a zone for an interface of the guest's and never for one of the host's, as tsi does"}
+	}
 	var aims []aim
 	for _, h := range r.hosts(isLocal6) {
 		i, err := net.InterfaceByName(h.Zone())
@@ -90,10 +94,14 @@ func (r *rig) linkLocalAims() ([]aim, absence) {
 			continue
 		}
 		a := r.hostAim(netip.AddrPortFrom(h.Addr, 0), nil)
-		if a.absent != "" {
+		if a.gone {
 			continue
 		}
-		for _, zone := range []int{i.Index, guestInterface} {
+		zones := []int{guestInterface, i.Index}
+		if r.site.Backend == VirtioNet {
+			zones = zones[:1]
+		}
+		for _, zone := range zones {
 			b := a
 			b.addr = netip.AddrPortFrom(h.WithZone(strconv.Itoa(zone)), a.addr.Port())
 			aims = append(aims, b)

@@ -159,7 +159,7 @@ type Options struct {
 	// Kills are, by probe id, the mutants that the probe is on record to have killed with the kit of digest Kit: control C5.
 	Kills map[string][]string
 	Kit   string
-	// Listen makes the canaries' listeners; nil is net.Listen. It is there to break canaries on purpose.
+	// Listen makes the canaries' listeners; nil is a plain net.Listen. It is there to break canaries on purpose.
 	Listen func(network, address string) (net.Listener, error)
 }
 
@@ -202,7 +202,7 @@ func (o Options) withDefaults() Options {
 		o.Seed = defaultSeed
 	}
 	if o.Listen == nil {
-		o.Listen = net.Listen
+		o.Listen = listenPlain
 	}
 	return o
 }

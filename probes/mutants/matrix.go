@@ -208,7 +208,7 @@ func (m Matrix) Toothless(exceptions []Exception) []string {
 		switch killed := len(kills[p.ID]) > 0; {
 		case !killed && serious && i < 0:
 			lines = append(lines, fmt.Sprintf("%s (%s) tells no mutant from the sound bottle, and no exception says why%s", p.ID, p.Severity, m.unsound(p.ID)))
-		case killed && i >= 0 && !exceptions[i].Host:
+		case killed && i >= 0:
 			lines = append(lines, fmt.Sprintf("%s is excepted (%s), and yet it kills %s: take the exception out", p.ID, exceptions[i].Why, strings.Join(kills[p.ID], ", ")))
 		}
 	}

@@ -105,7 +105,6 @@ func TestToothless(t *testing.T) {
 	}
 	excused := Exception{Probe: "net.tcp.loopback.v4", Why: "w"}
 	stale := Exception{Probe: "net.tcp.canary.v4", Why: "w"}
-	hosts := Exception{Probe: "net.tcp.canary.v4", Why: "w", Host: true}
 	for _, c := range []struct {
 		exceptions []Exception
 		id         string
@@ -116,7 +115,6 @@ func TestToothless(t *testing.T) {
 		{nil, "res.cpu", false}, // medium
 		{[]Exception{excused}, "net.tcp.loopback.v4", false},
 		{[]Exception{stale}, "net.tcp.canary.v4", true},
-		{[]Exception{hosts}, "net.tcp.canary.v4", false},
 	} {
 		if have := about(c.exceptions, c.id); have != c.want {
 			t.Errorf("%v: %s is told: %t", c.exceptions, c.id, have)
