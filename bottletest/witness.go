@@ -41,7 +41,11 @@ func (b *Bottle) refusals(ctx context.Context, _ time.Time) ([]probes.Denial, er
 	}
 	var out []probes.Denial
 	for _, r := range bundle.ParseRefusals(log) {
-		out = append(out, probes.Denial{Time: r.Time, Op: r.Daemon + " " + r.Method, Dest: r.Target, Rule: r.Rule})
+		d := probes.Denial{Time: r.Time, Op: r.Daemon + " " + r.Method, Dest: r.Target, Rule: r.Rule}
+		for _, n := range r.Nonces {
+			d.Nonces = append(d.Nonces, echo.Nonce(n))
+		}
+		out = append(out, d)
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ type Refusal struct {
 	Method string    `json:"method"`
 	Target string    `json:"target"` // host:port as asked for
 	Rule   string    `json:"rule"`   // the ground
+	Nonces []string  `json:"nonces"` // those that whoever asked had said, by which it can be told from others; nil if none
 }
 
 // ParseRefusals reads the refusals out of a bundle's log, oldest first; lines of another kind are passed over. What was asked for

@@ -228,7 +228,7 @@ func hostMismatch(target netip.AddrPort, n echo.Nonce) [][]byte {
 }
 
 func originForm(target netip.AddrPort, n echo.Nonce) [][]byte {
-	return [][]byte{[]byte("GET /" + string(n) + " HTTP/1.1\r\nHost: " + target.String() + "\r\nConnection: close\r\n\r\n")}
+	return [][]byte{[]byte("GET /" + string(n) + " HTTP/1.1\r\nHost: " + target.String() + "\r\nX-Bottle-Nonce: " + string(n) + "\r\nConnection: close\r\n\r\n")}
 }
 
 // inner is a request for the target that is hidden in another.

@@ -128,6 +128,8 @@ type Denial struct {
 	Op   string    `json:"op"`   // as the enforcer calls it: connect, sendto, resolve, CONNECT
 	Dest string    `json:"dest"` // ip:port, or a name with or without a port
 	Rule string    `json:"rule,omitempty"`
+	// Nonces are those that the one who was denied had said, where the enforcer tells: it is nobody else's denial then.
+	Nonces []echo.Nonce `json:"nonces,omitempty"`
 }
 
 // Options say how probes are run. The zero Options are the defaults.

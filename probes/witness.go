@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bottle.internal/probes/agent"
 )
 
 // witnessSlack is how far the clock of an enforcer's log may be off, and how coarse it may be.
@@ -70,11 +72,26 @@ func (b *batch) denial(t *trialPlan) outcome {
 		return notChecked("%s", b.denials.missing)
 	}
 	for _, d := range b.denials.entries {
+		if !d.of(t.aim) {
+			continue
+		}
 		if at, err := netip.ParseAddrPort(d.Dest); err == nil && at == netip.AddrPortFrom(t.aim.addr.Addr().Unmap(), t.aim.addr.Port()) { // a mapped address leaves the guest as IPv4
 			return held("%s has the denial: %s to %s", b.denials.name, d.Op, d.Dest)
 		}
 	}
 	return notChecked("%s has no denial of %s", b.denials.name, t.aim.where())
+}
+
+// of reports whether d can be of an attempt as a makes: an enforcer denies a stream at connect, and a datagram at sendto or, where its
+// socket is connected first, at that. What other words an enforcer has is not known, and passes.
+func (d Denial) of(a aim) bool {
+	switch d.Op {
+	case "connect":
+		return a.class() == streams || a.method == agent.Connected
+	case "sendto":
+		return a.class() == datagrams
+	}
+	return true
 }
 
 // plainly is the witness of a trial whose own observation tells nothing, where the backend has an errno that only the policy gives:
@@ -124,19 +141,39 @@ func (b *batch) refusal(t *trialPlan) outcome {
 		return notChecked("%s", b.refusals.missing)
 	}
 	for _, d := range b.refusals.entries {
-		if t.asked(d.Dest) {
-			return held("%s has the refusal: %s %s, rule %s", b.refusals.name, d.Op, plainText(d.Dest), d.Rule)
+		if !t.named(d) && (len(d.Nonces) > 0 || !t.asked(d.Dest)) {
+			continue
 		}
+		if other := b.another(t, d); other != "" {
+			return notChecked("%s has the refusal of %s, and %s asked for that too", b.refusals.name, plainText(d.Dest), other)
+		}
+		return held("%s has the refusal: %s %s, rule %s", b.refusals.name, d.Op, plainText(d.Dest), d.Rule)
 	}
 	return notChecked("%s has no such refusal", b.refusals.name)
 }
 
-func (t *trialPlan) asked(dest string) bool {
-	for _, s := range t.shots {
-		if strings.Contains(dest, string(s.Nonce)) {
-			return true
+// another is a probe beside t's whose refusal d may be, "" if there is none.
+func (b *batch) another(t *trialPlan, d Denial) string {
+	if t.named(d) {
+		return ""
+	}
+	for _, o := range b.plan.trials {
+		if o.probe != t.probe && o.aim.wall.ofSidecar() && o.asked(d.Dest) {
+			return o.probe
 		}
 	}
+	return ""
+}
+
+// named reports whether d has a nonce of t's.
+func (t *trialPlan) named(d Denial) bool {
+	return slices.ContainsFunc(t.shots, func(s shot) bool {
+		return strings.Contains(d.Dest, string(s.Nonce)) || slices.Contains(d.Nonces, s.Nonce)
+	})
+}
+
+// asked reports whether dest is what t asks for.
+func (t *trialPlan) asked(dest string) bool {
 	name, _, _ := strings.Cut(dest, " ") // a hop that dials logs the address as well
 	return t.aim.also.IsValid() && dest == t.aim.also.String() || t.aim.asked != "" && (sameDest(dest, t.aim.asked) || sameDest(name, t.aim.asked))
 }

@@ -18,7 +18,8 @@ const maxLine = 16 << 10
 type journal struct {
 	mu     sync.Mutex
 	w      io.Writer
-	daemon string // the daemon whose events these are, also its name in echoes
+	daemon string   // the daemon whose events these are, also its name in echoes
+	peers  sync.Map // of those that are overheard, by address: *overheard
 }
 
 func newJournal(w io.Writer, daemon string) *journal { return &journal{w: w, daemon: daemon} }
@@ -32,6 +33,7 @@ type decision struct {
 	Target   string    `json:"target"` // host:port asked for; for a dial also the address it became
 	Rule     string    `json:"rule"`   // the allowlist's entry, or the ground of a denial
 	Peer     string    `json:"peer,omitempty"`
+	Nonces   []string  `json:"nonces,omitempty"` // that the peer had said by then
 }
 
 // Printf takes what goproxy has to say; inside a JSON string, because it quotes what peers sent.

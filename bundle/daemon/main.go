@@ -98,9 +98,9 @@ func runDaemon(ctx context.Context, args []string, getenv func(string) string, s
 	j := newJournal(stdout, args[0])
 	switch args[0] {
 	case wire.Proxy:
-		return serve(ctx, s.ProxyListen, newProxy(s, j))
+		return serve(ctx, s.ProxyListen, newProxy(s, j), j)
 	case wire.Egress:
-		return serve(ctx, s.EgressListen, newEgress(s, j))
+		return serve(ctx, s.EgressListen, newEgress(s, j), j)
 	case wire.Canary:
 		return keepCanary(ctx, s, j)
 	}

@@ -138,6 +138,9 @@ func (j *journal) decide(method, peer, to string, v verdict) {
 	if v.allow {
 		d.Decision = "allow"
 	}
+	if c, ok := j.peers.Load(peer); ok {
+		d.Nonces = c.(*overheard).settle()
+	}
 	j.write(d)
 }
 
@@ -210,8 +213,8 @@ func (c *earlyConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func (c *earlyConn) CloseRead() error { return closeRead(c.Conn) }
 
-// serve runs h on addr until ctx ends; tunnels are cut then.
-func serve(ctx context.Context, addr netip.AddrPort, h http.Handler) error {
+// serve runs h, which logs by j, on addr until ctx ends; tunnels are cut then.
+func serve(ctx context.Context, addr netip.AddrPort, h http.Handler, j *journal) error {
 	l, err := listenTCP(addr)
 	if err != nil {
 		return err
@@ -219,7 +222,7 @@ func serve(ctx context.Context, addr netip.AddrPort, h http.Handler) error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(overhearing{l, j}); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving on %s: %w", addr, err)
 	}
 	return nil

@@ -42,7 +42,10 @@ func (h *hop) addr() netip.AddrPort { return netip.MustParseAddrPort(h.srv.Liste
 
 func serveHop(t *testing.T, name string, mk func(*journal) http.Handler) *hop {
 	h := &hop{}
-	h.srv = httptest.NewServer(mk(newJournal(h, name)))
+	j := newJournal(h, name)
+	h.srv = httptest.NewUnstartedServer(mk(j))
+	h.srv.Listener = overhearing{h.srv.Listener, j} // as serve does
+	h.srv.Start()
 	t.Cleanup(h.srv.Close)
 	return h
 }
@@ -267,7 +270,12 @@ func TestDirectRequestsGetAHint(t *testing.T) {
 			t.Errorf("%s: got %s %q, want 400 with a hint", head, resp.Status, b)
 		}
 	}
-	if j := c.proxy.journal(); j != "" {
+	for _, d := range decisions(t, c.proxy) {
+		if d.Decision != "deny" || d.Rule != notARequest.rule {
+			t.Errorf("%+v", d)
+		}
+	}
+	if j := c.proxy.journal(); strings.Count(j, "\n") != 4 || strings.Contains(j, `"nonce"`) {
 		t.Errorf("witnessed what was no echo: %s", j)
 	}
 }
