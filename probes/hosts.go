@@ -120,7 +120,7 @@ func some(all []hostAddr, most int) (tried []hostAddr, besides string) {
 	}
 	var left []string
 	for _, a := range tried[most:] {
-		left = append(left, a.Addr.String())
+		left = append(left, a.String())
 	}
 	return tried[:most], fmt.Sprintf("%d more addresses of this host were not tried: %s", len(left), enumerated(left))
 }

@@ -77,7 +77,7 @@ func TestIntrusionGap(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		time.Sleep(20)
+		time.Sleep(20 * time.Nanosecond)
 		if in.knock(ctx); in.gap != 20 {
 			t.Errorf("at the end of the batch: %d", in.gap)
 		}

@@ -19,7 +19,7 @@ func TestSome(t *testing.T) {
 		tried, besides := some(all, most)
 		var have []string
 		for _, a := range tried {
-			have = append(have, a.Addr.String())
+			have = append(have, a.String())
 		}
 		if strings.Join(have, " ") != want || (most == 5) != (besides == "") || most == 4 && !strings.Contains(besides, "10.0.2.2") {
 			t.Errorf("%d: %q, and %q", most, have, besides)
