@@ -36,6 +36,15 @@ type Report struct {
 	// relied on for nothing; "" is no profile, and no such reason.
 	Profile string `json:"profile,omitempty"`
 	Invalid string `json:"invalid,omitempty"`
+	// Fault is what went wrong with the run that no finding says: it did not end, or did not take away what it had made. Invalid says it
+	// too, whatever the profile. "" is a run that came to its end.
+	Fault string `json:"fault,omitempty"`
+}
+
+// Faulty is r of a run with which something went wrong.
+func (r Report) Faulty(what string) Report {
+	r.Fault, r.Invalid = what, what
+	return r
 }
 
 // A Finding is what is known of one probe, and why.

@@ -18,7 +18,7 @@ var (
 // Run runs the probes that Select finds for patterns, all if there are none, in one batch inside the site, then the scenes among them,
 // and judges what came back. What it found, good or bad, is in the report, including that the agent failed or lied. An error means that
 // there is nothing to rely on: no such probe, a site that cannot be probed, a context that ended, or no probe that means anything here;
-// the report then holds what there is.
+// the report then holds what there is, and of scenes that were not played any more that they were not.
 func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Report, error) {
 	selected, err := Select(patterns...)
 	if err != nil {
@@ -30,7 +30,7 @@ func Run(ctx context.Context, site Site, opts Options, patterns ...string) (Repo
 	started := time.Now()
 	opts = opts.withDefaults()
 	report, ran, err := runBatch(ctx, site, opts, selected, patterns)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return report, err
 	}
 	s := &stage{site: site, opts: opts, report: report, looked: time.Now(), patterns: patterns}

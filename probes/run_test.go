@@ -150,7 +150,7 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
-	s := site(t, TSI)
+	s := restartable(t, func(s Site) guest { return walled(s, deny) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	because := errors.New("enough")
 	s.Run = func(ctx context.Context, _ []byte) ([]byte, error) {
@@ -159,9 +159,12 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		return nil, ctx.Err()
 	}
 	start := time.Now()
-	rep, err := Run(ctx, s, quick, loopbackID)
+	rep, err := Run(ctx, s, quick, loopbackID, "life.restart")
 	if !errors.Is(err, because) || rep.ExitCode() == 0 {
 		t.Errorf("%v, %s", err, rep)
+	}
+	if f, err := rep.Finding("life.restart"); err != nil || f.Verdict != Error {
+		t.Errorf("a scene that was not played: %v, %s", err, f)
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %s", took)

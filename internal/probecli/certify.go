@@ -57,18 +57,10 @@ func (s *settings) certify(ctx context.Context, f launchFlags, c certificateFlag
 	if err != nil {
 		return err
 	}
-	found := s.ask(ctx, q, func(ctx context.Context, opts probes.Options, ids []string) (probes.Report, error) {
-		rep, err := s.run(ctx, f, opts, ids)
-		if err != nil {
-			return rep, err
-		}
-		judged, err := s.apply(q.judgement, rep)
-		if err != nil {
-			return rep, err
-		}
-		return rep, s.sign(ctx, c.file, key, judged, digests)
+	q.then = func(judged probes.Report) error { return s.sign(ctx, c.file, key, judged, digests) }
+	return s.ask(ctx, q, func(ctx context.Context, opts probes.Options, ids []string) (probes.Report, error) {
+		return s.run(ctx, f, opts, ids)
 	})
-	return found
 }
 
 // sign writes the certificate of a report.

@@ -88,7 +88,7 @@ func (s *settings) check(ctx context.Context, q inquiry, f targetFlags, enter fu
 		if err == nil {
 			err = mute(rep)
 		}
-		return rep, errors.Join(err, box.Close(context.WithoutCancel(ctx)))
+		return rep, unclean(err, box.Close(context.WithoutCancel(ctx)))
 	})
 }
 
@@ -171,7 +171,7 @@ func newAttached(s *settings, use, short string, accept func(*bottletest.Bottle,
 					return probes.Report{}, errors.Join(err, b.Close(ctx))
 				}
 				rep, err := b.ProbeWith(ctx, opts, ids...)
-				return rep, errors.Join(err, b.Close(context.WithoutCancel(ctx)))
+				return rep, unclean(err, b.Close(context.WithoutCancel(ctx)))
 			})
 		},
 	}

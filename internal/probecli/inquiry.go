@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type inquiry struct {
 	seed     uint64
 	baseline string
 	timeout  time.Duration
+	then     func(judged probes.Report) error // is done with the report of a run that came to its end; nil is nothing
 }
 
 func (q *inquiry) flags(cmd *cobra.Command) {
@@ -69,18 +71,47 @@ func (s *settings) ask(ctx context.Context, q inquiry, do prober) error {
 	rep, err := do(ctx, probes.Options{Attempts: q.attempts, Online: q.online, Seed: q.seed}, ids)
 	done()
 	if err != nil {
-		if len(rep.Findings) > 0 && rep.Guest != nil {
-			err = errors.Join(err, s.write(rep)) // what there is may be a leak
-		}
-		return err
+		return s.broken(q.judgement, rep, err)
 	}
 	if rep, err = s.apply(q.judgement, rep); err != nil {
 		return err
+	}
+	if q.then != nil {
+		if err := q.then(rep); err != nil {
+			return errors.Join(err, s.write(rep))
+		}
 	}
 	if old == nil {
 		return s.print(rep)
 	}
 	return s.compare(*old, rep)
+}
+
+// An uncleanError is that a run came to its end, and what it had made could not be taken away.
+type uncleanError struct{ error }
+
+func (e uncleanError) Unwrap() error { return e.error }
+
+// unclean is the error of a run that ended with err and was then taken away, or not.
+func unclean(err, closing error) error {
+	if err == nil && closing != nil {
+		return uncleanError{closing}
+	}
+	return errors.Join(err, closing)
+}
+
+// broken writes what there is of a run with an error: it may be a leak. It is judged as any, and says that it is not all.
+func (s *settings) broken(j judgement, rep probes.Report, err error) error {
+	if len(rep.Findings) == 0 || rep.Guest == nil && rep.Worst() != probes.Leak {
+		return err
+	}
+	what := "the run did not end: "
+	if errors.As(err, new(uncleanError)) {
+		what = "the run ended, its findings are judged, and it is not clean: "
+	}
+	rep = rep.Faulty(what + strings.Join(strings.Fields(err.Error()), " "))
+	judged, unjudged := s.apply(j, rep)
+	return errors.Join(err, unjudged, s.write(judged))
 }
 
 // oldReport is the baseline, nil if none is asked for.

@@ -2,7 +2,6 @@ package probecli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -73,7 +72,7 @@ func (s *settings) run(ctx context.Context, f launchFlags, opts probes.Options, 
 	if f.keep {
 		s.progress("kept: machine %s (bottle-probe check bottle %s; bottle-probe sweep)", b.Plan().Machine, b.Plan().Machine)
 	}
-	return rep, errors.Join(err, s.close(ctx, b))
+	return rep, unclean(err, s.close(ctx, b))
 }
 
 func (s *settings) close(ctx context.Context, b *bottletest.Bottle) error {

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -27,7 +28,8 @@ type Profile struct {
 
 // Apply holds r against p at the time now and returns the outcome, with what is to be said about the waivers, at most one notice
 // for each, in their order. It is a pure function and leaves r as it is. It is meant for the report of a run: waivers that
-// another profile put there are looked at anew, and assurance that another found wanting stays wanting.
+// another profile put there are looked at anew, and assurance that another found wanting stays wanting, and the report
+// of a run that did not end stays invalid.
 func (p Profile) Apply(r probes.Report, now time.Time) (probes.Report, []Notice) {
 	b := open(p.Waivers, now, r.Simulated)
 	r.Profile = p.Name
@@ -35,7 +37,7 @@ func (p Profile) Apply(r probes.Report, now time.Time) (probes.Report, []Notice)
 	for i, f := range r.Findings {
 		r.Findings[i] = p.demand(b.waive(f))
 	}
-	r.Invalid = p.invalid(r.Findings)
+	r.Invalid = cmp.Or(r.Fault, p.invalid(r.Findings))
 	return r, b.notices()
 }
 
