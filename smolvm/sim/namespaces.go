@@ -81,6 +81,9 @@ func guestOwner() int {
 
 // preflight finds what would only fail later, and with a worse text.
 func preflight() error {
+	if withCgo {
+		return errors.New("smolvm-sim was built with cgo; build it with CGO_ENABLED=0")
+	}
 	info, err := os.Stat("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("/proc is needed: %w", err)
