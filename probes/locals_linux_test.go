@@ -225,6 +225,18 @@ func TestStrayMounts(t *testing.T) {
 		{box, "1 2 0:25 / /run rw - tmpfs tmpfs rw", false},
 		{box, "1 2 0:25 /user /run rw - tmpfs tmpfs rw", true},
 		{box, "1 2 0:25 / /host/run rw - tmpfs tmpfs rw", true},
+		{box, "1 2 8:1 / /tmp rw - ext4 /dev/sda rw", true},
+		{box, "1 2 8:1 /home/me /run/me rw - ext4 /dev/sda rw", true},
+		{box, "1 2 8:1 /home/me /dev/me rw - btrfs /dev/sda rw", true},
+		{box, "1 2 0:70 / /sys/fs/host rw - fuse.sshfs host rw", true},
+		{box, "1 2 0:39 / / rw - fuse.fuse-overlayfs fuse-overlayfs rw", false},
+		{box, "1 2 0:25 /newroot / rw - tmpfs tmpfs rw", false}, // bubblewrap's
+		{box, "1 2 8:1 /usr/bin/tini-static /sbin/docker-init ro - ext4 /dev/sda rw", false},
+		{box, "1 2 0:25 /containers/1/userdata/hosts /etc/hosts rw - tmpfs tmpfs rw", false}, // podman's
+		{box, "1 2 0:25 /containers/1/userdata/.containerenv /run/.containerenv rw - tmpfs tmpfs rw", false},
+		{box, "1 2 0:70 /proc/meminfo /proc/meminfo rw - fuse.lxcfs lxcfs rw", false},
+		{box, "1 2 0:70 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw", true},
+		{box, "1 2 0:71 / /sys/fs/selinux rw - selinuxfs selinuxfs rw", false},
 		{vm, "1 2 0:30 / / rw - virtiofs /dev/root rw", false},
 		{vm, "1 2 0:30 / /work rw - virtiofs home rw", true},
 		{vm, "1 2 0:30 / /work rw shared:1 - fuse.sshfs x rw", true},

@@ -28,15 +28,19 @@ func parseMount(line string) (mountLine, bool) {
 // tells.
 var kernelKinds = []string{
 	"proc", "sysfs", "devpts", "devtmpfs", "cgroup", "cgroup2", "mqueue", "securityfs", "debugfs", "tracefs", "configfs", "bpf", "pstore",
-	"hugetlbfs", "binfmt_misc", "fusectl", "efivarfs", "rootfs", "autofs",
+	"hugetlbfs", "binfmt_misc", "fusectl", "efivarfs", "rootfs", "autofs", "selinuxfs", "smackfs",
 }
 
 // sharedKinds are file systems that bring a host's files into a VM.
 var sharedKinds = []string{"virtiofs", "9p", "fuse", "fuse.*", "nfs", "nfs4", "cifs", "smb3", "vboxsf", "prl_fs", "vmhgfs*", "drvfs"}
 
-// ownPoints are where any guest has a file system: its root, what it keeps in memory, and what container engines put into /etc.
-var ownPoints = []string{
-	"/", "/tmp", "/run", "/run/*", "/var/run", "/dev", "/dev/*", "/proc/*", "/proc/*/*", "/sys/*", "/sys/*/*", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf",
+// ownPoints are where any guest keeps something in memory.
+var ownPoints = []string{"/tmp", "/run", "/run/*", "/var/run", "/dev", "/dev/*", "/proc/*", "/proc/*/*", "/sys/*", "/sys/*/*"}
+
+// enginePoints are where any guest has files of whatever kind: its root, and what engines put over an image's files and beside them
+// (docker, podman, Kubernetes). A directory of the host's is anybody's everywhere else, /tmp and /run too.
+var enginePoints = []string{
+	"/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init", "/run/podman-init", "/run/.containerenv", "/dev/termination-log",
 }
 
 // strayMounts are the mounts in a mountinfo that are neither any guest's nor declared.
@@ -70,12 +74,14 @@ func (s Site) strays(m mountLine) bool {
 		return m.point != "/" && matches(m.kind, sharedKinds...)
 	}
 	switch {
-	case slices.Contains(kernelKinds, m.kind):
+	case slices.Contains(kernelKinds, m.kind), matches(path.Clean(m.point), enginePoints...):
 		return false
 	case m.kind == "tmpfs":
 		return m.root != "/" || !matches(m.point, ownPoints...)
+	case m.kind == "fuse.lxcfs": // a container's own view of the kernel's numbers
+		return !strings.HasPrefix(m.point, "/proc/") && !strings.HasPrefix(m.point, "/sys/")
 	}
-	return !matches(path.Clean(m.point), ownPoints...)
+	return true
 }
 
 func (m mountLine) String() string {
