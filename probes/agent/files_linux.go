@@ -40,8 +40,8 @@ func readFile(v *sight) (err error) {
 	return err
 }
 
-// mostNames bounds the names of one directory.
-const mostNames = 4096
+// mostNames bounds the names of one directory. A package manager's has more than ten thousand.
+const mostNames = 32 << 10
 
 // entries are the names in a directory, and whether there are more.
 func entries(dir string) ([]os.DirEntry, bool, error) {

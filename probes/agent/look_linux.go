@@ -15,10 +15,9 @@ type sight struct {
 
 // over reports whether the time is up; what is not found by then the reply does not have.
 func (v *sight) over() bool {
-	if time.Now().After(v.until) {
-		v.cut = true
-	}
-	return v.cut
+	late := time.Now().After(v.until)
+	v.cut = v.cut || late
+	return late
 }
 
 // A looker looks at one thing in the guest and notes what is there. That there is nothing is no error.
