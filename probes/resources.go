@@ -2,6 +2,7 @@ package probes
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -56,36 +57,50 @@ func (r *rig) boundAims(id, needs string, shows func(Site, hostSize, []byte) str
 const memorySlack = 16 << 20
 
 func strayMemory(s Site, host hostSize, reply []byte) string {
-	if limit := fact(reply, "memory.max"); s.Declared.MemoryMiB == 0 && isNumber(limit) {
-		return "" // of a container; a VM's own groups are its own business, and its total says more
+	have, err := strconv.ParseUint(fact(reply, "mem_total"), 10, 64)
+	if err != nil {
+		return ""
 	}
-	total, err := strconv.ParseUint(fact(reply, "mem_total"), 10, 64)
+	// A VM's own groups are its own business.
+	if limit, err := strconv.ParseUint(fact(reply, "memory.max"), 10, 64); err == nil && !s.ownKernel() {
+		have = min(have, limit)
+	}
 	most := uint64(max(0, s.Declared.MemoryMiB)) << 20
 	switch {
-	case err != nil:
-		return ""
-	case most > 0 && total > most+memorySlack:
-		return fmt.Sprintf("the guest has %d MiB of memory, %d are declared", total>>20, s.Declared.MemoryMiB)
-	case most == 0 && host.memory > 0 && total >= host.memory:
-		return fmt.Sprintf("the guest has all of the host's %d MiB of memory and no bound", host.memory>>20)
+	case most > 0 && have > most+memorySlack:
+		return fmt.Sprintf("the guest has %d MiB of memory, %d are declared", have>>20, s.Declared.MemoryMiB)
+	case most == 0 && host.memory > 0 && have >= host.memory:
+		return fmt.Sprintf("the guest has all of the host's %d MiB of memory and no bound below", host.memory>>20)
 	}
 	return ""
 }
 
 func strayProcessors(s Site, host hostSize, reply []byte) string {
-	quota, _, _ := strings.Cut(fact(reply, "cpu.max"), " ")
 	cpus, err := strconv.Atoi(fact(reply, "cpus"))
-	switch {
-	case err != nil:
+	if err != nil {
 		return ""
-	case s.Declared.CPUs > 0 && cpus > s.Declared.CPUs && !isNumber(quota):
-		return fmt.Sprintf("the guest has %d processors, %d are declared", cpus, s.Declared.CPUs)
-	case s.Declared.CPUs == 0 && !isNumber(quota) && cpus >= host.cpus && !s.ownKernel():
-		return fmt.Sprintf("the guest has all of the host's %d processors and no bound", host.cpus)
-	case s.Declared.CPUs == 0 && cpus > host.cpus:
+	}
+	have := float64(cpus)
+	if share, ok := quotaShare(fact(reply, "cpu.max")); ok && !s.ownKernel() {
+		have = min(have, share)
+	}
+	switch most := s.Declared.CPUs; {
+	case most > 0 && math.Floor(have) > float64(most): // engines give parts of one, and what is declared has none
+		return fmt.Sprintf("the guest has %.4g processors, %d are declared", have, most)
+	case most == 0 && have >= float64(host.cpus) && !s.ownKernel():
+		return fmt.Sprintf("the guest has all of the host's %d processors and no bound below", host.cpus)
+	case most == 0 && have > float64(host.cpus):
 		return fmt.Sprintf("the guest has %d processors, more than the host", cpus)
 	}
 	return ""
+}
+
+// quotaShare is how many processors a quota and its period are (cpu.max of cgroups(7)), false where there is none.
+func quotaShare(bound string) (float64, bool) {
+	quota, period, _ := strings.Cut(bound, " ")
+	q, err := strconv.ParseUint(quota, 10, 64)
+	p, errPeriod := strconv.ParseUint(period, 10, 64)
+	return float64(q) / float64(p), err == nil && errPeriod == nil && p > 0
 }
 
 func strayPIDs(_ Site, _ hostSize, reply []byte) string {
