@@ -29,8 +29,11 @@ func (c *Client) createByAPI(ctx context.Context, v Version, name string, o Crea
 	}
 	ctx, release := context.WithTimeoutCause(ctx, createLimit, fmt.Errorf("%w: it took more than %s", context.DeadlineExceeded, createLimit))
 	defer release()
-	asked := false // the machine may be there
+	asked := false // the machine may be there, and is this call's
 	err = c.withServer(ctx, v, func(a *api) error {
+		if err := c.again(ctx, "look for "+name, func() error { return a.free(ctx, name) }); err != nil {
+			return err
+		}
 		asked = true
 		how, err = a.create(ctx, apiRequest(name, o), v, c.again)
 		return err
@@ -57,6 +60,18 @@ func (c *Client) undoCreate(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
 	return c.Delete(ctx, name)
+}
+
+// free asks for the name before anything is made: what a create that failed left is removed, and must not be another's machine.
+func (a *api) free(ctx context.Context, name string) error {
+	err := a.do(ctx, http.MethodGet, "/api/v1/machines/"+name, nil, nil)
+	if e := (*apiError)(nil); errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return nil
+	}
+	if err == nil {
+		return ErrExists
+	}
+	return fmt.Errorf("asking whether the name is free: %w", err)
 }
 
 // create makes the machine, reads its record back, and says how the policy in it is known.

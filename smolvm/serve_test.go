@@ -34,7 +34,7 @@ func answer(method, path string, status int, body string) smolvmtest.Server {
 	return smolvmtest.Server{Answers: []smolvmtest.Answer{{Method: method, Path: path, Status: status, Body: body}}}
 }
 
-func record(body string) smolvmtest.Server { return answer(http.MethodGet, machinesPath+"/m", 0, body) }
+func record(body string) smolvmtest.Server { return smolvmtest.Server{Record: body} }
 
 func TestCreateFromPackWithPolicyByAPI(t *testing.T) {
 	pack := packFile(t)
@@ -47,6 +47,7 @@ func TestCreateFromPackWithPolicyByAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []smolvmtest.Request{
+		{Method: "GET", Path: machinesPath + "/m"},
 		{Method: "POST", Path: machinesPath, Body: `{"name":"m","from":"` + pack + `","cpus":2,"memoryMb":512,"network":true,"allowedCidrs":["10.77.0.2/32"],` +
 			`"mounts":[{"source":"/host","target":"/guest","readonly":true}],"ports":[{"host":80,"guest":8080}]}`},
 		{Method: "GET", Path: machinesPath + "/m"},
@@ -84,11 +85,18 @@ func TestCreateByAPIFailing(t *testing.T) {
 	post := func(status int, body string) smolvmtest.Server {
 		return answer(http.MethodPost, machinesPath, status, body)
 	}
+	broken := func(status int, known string) smolvmtest.Server {
+		s := post(502, "<html>")
+		s.Answers = append(s.Answers, smolvmtest.Answer{Method: http.MethodGet, Path: machinesPath + "/m", Status: status, Body: known})
+		return s
+	}
 	for name, row := range map[string]struct {
 		server smolvmtest.Server
 		want   error
 		kept   bool // the machine is another's
 	}{
+		"there before":           {broken(200, `{"name":"m","network":true}`), ErrExists, true},
+		"perhaps there before":   {broken(500, `{"error":"no","code":"INTERNAL_ERROR"}`), ErrPolicy, true},
 		"refused":                {post(400, `{"error":"no","code":"BAD_REQUEST"}`), ErrPolicy, false},
 		"refused in another way": {post(502, "<html>"), ErrPolicy, false},
 		"exists":                 {post(409, `{"error":"machine 'm' already exists","code":"CONFLICT"}`), ErrExists, true},
@@ -132,7 +140,7 @@ func TestCreateByAPILocked(t *testing.T) {
 	locked := answer(http.MethodPost, machinesPath, 500, `{"error":"database is locked","code":"DATABASE"}`)
 	c, fake := servedBy(t, "1.7.2", locked, deleted(false)(release(1, 7, 2))...)
 	wantIs(t, c.Create(t.Context(), "m", CreateOptions{From: packFile(t), Network: policy}), ErrBusy)
-	if n := len(fake.Requests()); n != lockedTries {
+	if n := len(fake.Requests()); n != 1+lockedTries {
 		t.Errorf("asked %d times", n)
 	}
 }
@@ -205,6 +213,7 @@ func TestCreateThatDeniesAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []smolvmtest.Request{
+		{Method: "GET", Path: machinesPath + "/m"},
 		{Method: "POST", Path: machinesPath, Body: `{"name":"m","network":true,"allowedCidrs":[]}`},
 		{Method: "GET", Path: machinesPath + "/m"},
 	}
@@ -244,7 +253,7 @@ func TestRecorded(t *testing.T) {
 		"no prefix": {`{"name":"m","network":true,"allowedCidrs":["somewhere"]}`, Recorded{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, _ := servedBy(t, "1.9.3", record(c.body))
+			client, _ := servedBy(t, "1.9.3", answer(http.MethodGet, machinesPath+"/m", 0, c.body))
 			got, err := client.Recorded(t.Context(), "m")
 			if diff := cmp.Diff(c.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" || (err != nil) != c.err {
 				t.Errorf("%v\n%s", err, diff)

@@ -2,6 +2,7 @@ package smolvmtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,8 @@ import (
 type Server struct {
 	// Answers are tried in order, before what the Server does by itself.
 	Answers []Answer `json:",omitempty"`
+	// Record is told of a machine that was posted in place of what came; "" is that.
+	Record string `json:",omitempty"`
 }
 
 // An Answer is what one route says.
@@ -124,7 +127,7 @@ func (s *served) answer(method, path, body string) Answer {
 		if err := json.Unmarshal([]byte(body), &m); err != nil {
 			return Answer{Status: http.StatusBadRequest, Body: err.Error()}
 		}
-		s.machines[machines+"/"+m.Name] = body
+		s.machines[machines+"/"+m.Name] = cmp.Or(s.Record, body)
 		return Answer{Body: body}
 	case method == http.MethodGet && known:
 		return Answer{Body: record}
