@@ -20,24 +20,32 @@ import (
 // interrupt is handled only after the guest is ready). From v1.5.0 on stop finds it; before, nobody does.
 
 const (
-	abandonLimit = 30 * time.Second // for the stop, and for the rest again
+	abandonLimit = 30 * time.Second // for the look before the stop, for the stop, and for the rest again
 	vmTermGrace  = 2 * time.Second  // v0.8.0 client.rs: SIGTERM, 2 s, SIGKILL
 	bootCommand  = "_boot-vm"
 	pidFile      = "agent.pid"
 )
 
-// abandon stops the machine whose start was given up, and sees to it that no process of its VM is left. It has time of its own.
-func (c *Client) abandon(ctx context.Context, name string) error {
+// abandon stops the machine whose start, which began at began, was given up, and sees to it that no process of its VM is left. A VM that ran
+// before is left alone. It has time of its own.
+func (c *Client) abandon(ctx context.Context, name string, began time.Time) error {
 	ctx = context.WithoutCancel(ctx)
+	looking, cancel := context.WithTimeout(ctx, abandonLimit)
+	dir, dirErr := c.DataDir(looking, name)
+	before := dirErr == nil && ranBefore(looking, dir, began)
+	cancel()
+	if before {
+		c.logf("%s: it ran before this start, and runs on", name)
+		return nil
+	}
 	stopping, cancel := context.WithTimeout(ctx, abandonLimit)
 	err := c.Stop(stopping, name)
 	cancel()
-	ctx, cancel = context.WithTimeout(ctx, abandonLimit)
-	defer cancel()
-	dir, dirErr := c.DataDir(ctx, name)
 	if dirErr != nil {
 		return errors.Join(err, fmt.Errorf("looking for what the start of %q has left: %w", name, dirErr))
 	}
+	ctx, cancel = context.WithTimeout(ctx, abandonLimit)
+	defer cancel()
 	left, findErr := bootProcesses(ctx, dir)
 	for _, pid := range left {
 		c.logf("%s: ending the VM's process %d, which the start has left", name, pid)
@@ -46,6 +54,21 @@ func (c *Client) abandon(ctx context.Context, name string) error {
 		}
 	}
 	return errors.Join(err, findErr)
+}
+
+// clockSlack is how much coarser than the clock a file's time may be.
+const clockSlack = time.Second
+
+// ranBefore reports whether the only VM in dir is the one in its agent.pid, which every boot writes anew, and was not written since began.
+func ranBefore(ctx context.Context, dir string, began time.Time) bool {
+	path := filepath.Join(dir, pidFile)
+	info, err := os.Stat(path)
+	if err != nil || !info.ModTime().Before(began.Add(-clockSlack)) {
+		return false
+	}
+	pid, err := recordedPID(path)
+	vms, findErr := bootProcesses(ctx, dir)
+	return err == nil && findErr == nil && slices.Equal(vms, []int{pid})
 }
 
 // bootProcesses lists the processes that boot or run the VM in dir: those that name its boot-config.json, and the one in its agent.pid if

@@ -49,12 +49,12 @@ func TestStartGivenUp(t *testing.T) {
 	dir := t.TempDir()
 	vm := leftVM(t, filepath.Join(dir, "boot-config.json"))
 	other := leftVM(t, filepath.Join(t.TempDir(), "boot-config.json"))
-	c, fake := scripted(t, "0.8.0", smolvmtest.Reply{Delay: time.Minute}, smolvmtest.Reply{}, smolvmtest.Reply{Stdout: dir + "\n"})
+	c, fake := scripted(t, "0.8.0", smolvmtest.Reply{Delay: time.Minute}, smolvmtest.Reply{Stdout: dir + "\n"}, smolvmtest.Reply{})
 	if _, err := c.Version(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wantIs(t, c.Start(untilCalled(t, fake, "machine start"), "m"), context.Canceled)
-	wantLines(t, fake, "machine start --name m", "machine stop --name m", "machine data-dir m")
+	wantLines(t, fake, "machine start --name m", "machine data-dir m", "machine stop --name m")
 	if alive(vm.Process.Pid) || !alive(other.Process.Pid) {
 		t.Errorf("the machine's VM lives: %t, another's: %t", alive(vm.Process.Pid), alive(other.Process.Pid))
 	}
@@ -77,6 +77,37 @@ func untilCalled(t *testing.T, fake *smolvmtest.Fake, line string) context.Conte
 	return ctx
 }
 
+// The VM of a machine that ran before the start that is given up is not this start's to stop.
+func TestStartGivenUpOfWhatRan(t *testing.T) {
+	dir := t.TempDir()
+	vm := leftVM(t, filepath.Join(dir, "boot-config.json"))
+	path, before := hostFile(t, filepath.Join(dir, pidFile), strconv.Itoa(vm.Process.Pid), 0o600), time.Now().Add(-time.Hour)
+	if err := os.Chtimes(path, before, before); err != nil {
+		t.Fatal(err)
+	}
+	c, fake := scripted(t, "0.8.0", smolvmtest.Reply{Delay: time.Minute}, smolvmtest.Reply{Stdout: dir + "\n"})
+	if _, err := c.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantIs(t, c.Start(untilCalled(t, fake, "machine start"), "m"), context.Canceled)
+	wantLines(t, fake, "machine start --name m", "machine data-dir m")
+	if !alive(vm.Process.Pid) {
+		t.Error("ended")
+	}
+}
+
+// A context that has ended before starts nothing, so there is nothing to stop.
+func TestStartEndedBefore(t *testing.T) {
+	c, fake := scripted(t, "1.9.3")
+	if _, err := c.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantIs(t, c.Start(ctx, "m"), context.Canceled)
+	noCalls(t, fake)
+}
+
 // A start that fails by itself has cleaned up by itself.
 func TestStartFailedIsNotStopped(t *testing.T) {
 	c, fake := scripted(t, "1.9.3", failing("agent operation failed: start machine: agent operation failed: wait for ready: agent did not become ready within 30 seconds"))
@@ -85,7 +116,7 @@ func TestStartFailedIsNotStopped(t *testing.T) {
 }
 
 func TestStartGivenUpCannotTell(t *testing.T) {
-	c, fake := scripted(t, "1.9.3", smolvmtest.Reply{Delay: time.Minute}, failing("io operation failed: x"), failing("io operation failed: y"))
+	c, fake := scripted(t, "1.9.3", smolvmtest.Reply{Delay: time.Minute}, failing("io operation failed: y"), failing("io operation failed: x"))
 	if _, err := c.Version(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -286,7 +286,7 @@ func TestCancelInterruptsThenKills(t *testing.T) {
 
 func TestKilledFromOutside(t *testing.T) {
 	c, _ := scripted(t, "1.9.3", smolvmtest.Reply{Signal: syscall.SIGKILL})
-	err := c.Start(t.Context(), "m")
+	err := c.Stop(t.Context(), "m")
 	if e := asError(t, err); e.ExitCode != -1 || e.Err == nil || !strings.Contains(e.Error(), "killed") {
 		t.Errorf("%v", err)
 	}

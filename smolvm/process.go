@@ -37,6 +37,7 @@ type outcome struct {
 	stdout, stderr []byte
 	exit           int // -1: not started, or killed
 	elapsed        time.Duration
+	begun, cut     bool // there was a process; it came to no exit of its own
 }
 
 // failure is o as an error that means err.
@@ -92,9 +93,10 @@ func (c *Client) start(ctx context.Context, k call) (outcome, error) {
 		exit: -1, elapsed: time.Since(began),
 	}
 	if cmd.ProcessState != nil {
-		o.exit = cmd.ProcessState.ExitCode()
+		o.begun, o.exit = true, cmd.ProcessState.ExitCode()
 	}
 	if err = ending(ctx, cmd, err); err != nil {
+		o.cut = o.begun
 		err = o.failure(err)
 	}
 	if c.observe != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // StartOptions say how a machine is started. The zero value is Start's.
@@ -42,8 +43,9 @@ func (c *Client) Start(ctx context.Context, name string) error {
 //
 // ErrNotFound, ErrBoot (smolvm gives the guest 30 s), ErrBusy (another process is starting it), ErrNoHypervisor. Below 1.2.5 starts
 // of this user wait for each other. When ctx ends, smolvm is interrupted, then told to stop the machine, and the VM's process is looked
-// for and ended, which takes up to a minute more: an interrupted start of many releases leaves a VM that nothing lists (v0.8.0
-// process.rs). An error says so if that process could not be ended. Delete is still to be called.
+// for and ended, which takes up to a minute and a half more: an interrupted start of many releases leaves a VM that nothing lists (v0.8.0
+// process.rs). An error says so if that process could not be ended. A machine that ran before the call runs on, and a ctx that has ended
+// already touches none. Delete is still to be called.
 func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -66,11 +68,14 @@ func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) err
 		}
 		defer done()
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("starting %q: %w", name, over(ctx))
+	}
 	c.setPrimed(name, false)
-	restricted := c.known(name).network.restricted()
-	_, err = c.run(ctx, call{argv: startArgs(name), env: startEnv(v, restricted, o), limit: startLimit, apart: true})
-	if err != nil && ctx.Err() != nil {
-		err = errors.Join(err, c.abandon(ctx, name))
+	restricted, began := c.known(name).network.restricted(), time.Now()
+	out, err := c.run(ctx, call{argv: startArgs(name), env: startEnv(v, restricted, o), limit: startLimit, apart: true})
+	if out.cut {
+		err = errors.Join(err, c.abandon(ctx, name, began))
 	}
 	return err
 }
