@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,11 +109,35 @@ func TestStartEndedBefore(t *testing.T) {
 	noCalls(t, fake)
 }
 
-// A start that fails by itself has cleaned up by itself.
-func TestStartFailedIsNotStopped(t *testing.T) {
-	c, fake := scripted(t, "1.9.3", failing("agent operation failed: start machine: agent operation failed: wait for ready: agent did not become ready within 30 seconds"))
-	wantIs(t, c.Start(t.Context(), "m"), ErrBoot)
-	wantLines(t, fake, "machine start --name m")
+// A start that fails by itself has cleaned up by itself, but for a guest that did not come up below 1.5.0; a smolvm that was killed has not.
+func TestStartFailed(t *testing.T) {
+	const start, ask, stop = "machine start --name m", "machine data-dir --name m", "machine stop --name m"
+	slow := failing("agent operation failed: start machine: agent operation failed: wait for ready: agent did not become ready within 30 seconds")
+	for name, row := range map[string]struct {
+		release string
+		reply   smolvmtest.Reply
+		lines   []string
+	}{
+		"1.5.0":           {"1.5.0", slow, []string{start}},
+		"1.4.1":           {"1.4.1", slow, []string{start, ask, stop}},
+		"1.4.1, no such":  {"1.4.1", failing("vm not found: m"), []string{start}},
+		"1.9.3, killed":   {"1.9.3", smolvmtest.Reply{Signal: syscall.SIGKILL}, []string{start, ask, stop}},
+		"1.9.3, in a way": {"1.9.3", failing("io operation failed: x"), []string{start}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			vm := leftVM(t, filepath.Join(dir, "boot-config.json"))
+			replies := []smolvmtest.Reply{row.reply, {Stdout: dir + "\n"}, {}}
+			c, fake := scripted(t, row.release, replies[:len(row.lines)]...)
+			if c.Start(t.Context(), "m") == nil {
+				t.Error("no error")
+			}
+			wantLines(t, fake, row.lines...)
+			if alive(vm.Process.Pid) != (len(row.lines) == 1) {
+				t.Errorf("the VM lives: %t", alive(vm.Process.Pid))
+			}
+		})
+	}
 }
 
 func TestStartGivenUpCannotTell(t *testing.T) {

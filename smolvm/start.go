@@ -45,7 +45,8 @@ func (c *Client) Start(ctx context.Context, name string) error {
 // of this user wait for each other. When ctx ends, smolvm is interrupted, then told to stop the machine, and the VM's process is looked
 // for and ended, which takes up to a minute and a half more: an interrupted start of many releases leaves a VM that nothing lists (v0.8.0
 // process.rs). An error says so if that process could not be ended. A machine that ran before the call runs on, and a ctx that has ended
-// already touches none. Delete is still to be called.
+// already touches none. The same is done when smolvm was killed or did not end in 15 min, and below 1.5.0 when the guest did not come up
+// (#583). Delete is still to be called.
 func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (c *Client) StartWith(ctx context.Context, name string, o StartOptions) err
 	c.setPrimed(name, false)
 	restricted, began := c.known(name).network.restricted(), time.Now()
 	out, err := c.run(ctx, call{argv: startArgs(name), env: startEnv(v, restricted, o), limit: startLimit, apart: true})
-	if out.cut {
+	if out.cut || errors.Is(err, ErrBoot) && !v.has(bootFailureKills) {
 		err = errors.Join(err, c.abandon(ctx, name, began))
 	}
 	return err
