@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +20,7 @@ import (
 const diagnoseTimeout = 20 * time.Second
 
 // Diagnose writes to w all that is known of the bottle: plan, versions, every process run, the bundle's log, the launch gate's
-// report with its canaries' sightings, the guest's routes and resolver, and what an alias exposes of this host now. What could not be asked is said in its place; an error
+// report with its canaries' sightings, what smolvm logged of the guest's boot, the guest's routes and resolver, and what an alias exposes of this host now. What could not be asked is said in its place; an error
 // is w's only.
 func (b *Bottle) Diagnose(ctx context.Context, w io.Writer) error {
 	files := b.evidence(ctx)
@@ -57,11 +59,47 @@ func (b *Bottle) evidence(ctx context.Context) map[string][]byte {
 		files["alias.txt"] = []byte(strings.Join(b.plan.exposedText(), "\n") + "\n")
 	}
 	if b.engine != nil && b.plan.Machine != "" {
+		maps.Copy(files, b.bootLogs(ctx))
 		for name, argv := range guestQuestions {
 			files[name] = b.ask(ctx, argv)
 		}
 	}
 	return files
+}
+
+// bootLogFiles say how the guest came up, or why it did not: smolvm keeps them in the machine's directory (v0.8.0 manager.rs), which
+// goes with the machine.
+var bootLogFiles = []string{"agent-console.log", "agent-startup-error.log"}
+
+const maxBootLog = 1 << 20 // the end of it
+
+func (b *Bottle) bootLogs(ctx context.Context) map[string][]byte {
+	files := map[string][]byte{}
+	dir, err := b.engine.client.DataDir(ctx, b.plan.Machine)
+	for _, name := range bootLogFiles {
+		text, readErr := []byte(nil), err
+		if err == nil {
+			text, readErr = endOf(filepath.Join(dir, name), maxBootLog)
+		}
+		if !errors.Is(readErr, fs.ErrNotExist) {
+			files[name] = orWhyNot(text, readErr)
+		}
+	}
+	return files
+}
+
+// endOf reads the last limit bytes of a file.
+func endOf(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-limit), limit))
 }
 
 // guestQuestions are answered by files of the guest's, not by programs that its image may lack.

@@ -28,7 +28,7 @@ func fakeLaunch(t *testing.T, verb, failAt string, ungated bool) (*Bottle, *fake
 	if verb != "" {
 		replies = append(replies, smolvmtest.Reply{Argv: []string{"machine", verb}, Exit: 1, Stderr: "Error: io operation failed: told to\n", Times: smolvmtest.AnyTimes})
 	}
-	for _, v := range []string{"create", "start", "cp", "stop", "delete"} {
+	for _, v := range []string{"create", "start", "cp", "stop", "delete", "data-dir"} {
 		replies = append(replies, smolvmtest.Reply{Argv: []string{"machine", v}, Times: smolvmtest.AnyTimes})
 	}
 	replies = append(replies, smolvmtest.Reply{Command: []string{"true"}, Guest: &smolvmtest.Guest{}, Times: smolvmtest.AnyTimes})
