@@ -20,7 +20,9 @@ type CreateOptions struct {
 	CPUs, MemoryMiB int
 	// Network is what the guest may reach; zero is nothing.
 	Network Network
-	// Ports publishes guest ports on the host: at 127.0.0.1, or where StartOptions.PublishAddr says.
+	// Ports publishes guest ports on the host. It needs a Network: for a port alone smolvm would make one, without a policy. On virtio-net
+	// they are at 127.0.0.1, or where StartOptions.PublishAddr says. On TSI (up to 1.0.1) the host listens at the address that the guest's
+	// program chose, which is every address of the host (0.0.0.0) for most programs (libkrun tsi_stream.rs try_listen).
 	Ports []Port
 	// Volumes are host directories seen in the guest.
 	Volumes []Volume
@@ -82,6 +84,8 @@ func (o CreateOptions) check(name string) error {
 		return fmt.Errorf("%w: image %q", ErrInvalid, o.Image)
 	case o.CPUs < 0 || o.MemoryMiB < 0:
 		return fmt.Errorf("%w: %d CPUs, %d MiB", ErrInvalid, o.CPUs, o.MemoryMiB)
+	case len(o.Ports) > 0 && !o.Network.on():
+		return fmt.Errorf("%w: port %s without a network: smolvm would make one that reaches everything", ErrInvalid, o.Ports[0])
 	}
 	if o.Workdir != "" {
 		if err := checkGuestPath(o.Workdir); err != nil {

@@ -54,7 +54,8 @@ func TestEffectivePolicy(t *testing.T) {
 }
 
 func TestPolicyUnknown(t *testing.T) {
-	c, _ := scripted(t, "1.9.3", smolvmtest.Reply{}, smolvmtest.Reply{}, smolvmtest.Reply{}, smolvmtest.Reply{})
+	changes := map[string]UpdateOptions{"network": {NoNet: true}, "port": {Ports: []Port{{1, 1}}}, "port removed": {RemovePorts: []Port{{1, 1}}}}
+	c, _ := scripted(t, "1.9.3", make([]smolvmtest.Reply, 3+2*len(changes))...)
 	unknown := func(when string) {
 		t.Helper()
 		if p, err := c.EffectivePolicy(t.Context(), "m"); err != nil || p.How != Unknown || p.String() != "policy unknown" {
@@ -71,10 +72,15 @@ func TestPolicyUnknown(t *testing.T) {
 	if p, _ := c.EffectivePolicy(t.Context(), "m"); p.How != KnownFlag {
 		t.Errorf("%v after an update of the CPUs", p)
 	}
-	if err := c.Update(t.Context(), "m", UpdateOptions{NoNet: true}); err != nil {
-		t.Fatal(err)
+	for what, o := range changes {
+		if err := c.Create(t.Context(), "m", CreateOptions{Network: policy}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Update(t.Context(), "m", o); err != nil {
+			t.Fatal(err)
+		}
+		unknown(what)
 	}
-	unknown("updated")
 	if err := c.Delete(t.Context(), "m"); err != nil {
 		t.Fatal(err)
 	}

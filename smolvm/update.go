@@ -17,7 +17,7 @@ type UpdateOptions struct {
 	StorageGiB, OverlayGiB int
 	// Net gives the machine a network, NoNet takes it away.
 	Net, NoNet bool
-	// Volumes and Ports are added.
+	// Volumes and Ports are added. A first port gives the machine a network, without a policy.
 	Volumes, RemoveVolumes []Volume
 	Ports, RemovePorts     []Port
 	// Env holds KEY=VALUE to set, RemoveEnv keys to drop.
@@ -38,7 +38,7 @@ func (o UpdateOptions) policy() bool {
 // Update changes a machine that does not run.
 //
 // ErrInvalid: no change, or a malformed one. ErrUnsupported: a change of the policy that this release cannot make. ErrState: the machine
-// runs. ErrNotFound. After a change of the network or the policy EffectivePolicy knows nothing of the machine.
+// runs. ErrNotFound. After a change of the network, the ports or the policy EffectivePolicy knows nothing of the machine.
 func (c *Client) Update(ctx context.Context, name string, o UpdateOptions) error {
 	if err := errors.Join(checkName(name), o.check()); err != nil {
 		return fmt.Errorf("updating %q: %w", name, err)
@@ -53,7 +53,7 @@ func (c *Client) Update(ctx context.Context, name string, o UpdateOptions) error
 	if _, err := c.run(ctx, call{argv: updateArgs(v, name, o), limit: queryLimit, apart: true}); err != nil {
 		return err
 	}
-	if o.policy() || o.Net || o.NoNet {
+	if o.policy() || o.Net || o.NoNet || len(o.Ports)+len(o.RemovePorts) > 0 {
 		m := c.machine(name)
 		c.mu.Lock()
 		defer c.mu.Unlock()
