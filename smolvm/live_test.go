@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"bottle.internal/smolvm/smolvmtest"
@@ -26,6 +27,12 @@ func liveHandlers() map[string]smolvmtest.Handler {
 		"echoes stdin": func(smolvmtest.Call) smolvmtest.Reply {
 			text, err := io.ReadAll(os.Stdin)
 			return smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: string(text), Stderr: fmt.Sprintf("%v", err), Exit: 7}}
+		},
+		"leaves its terminal raw": func(smolvmtest.Call) smolvmtest.Reply {
+			settings, _ := termios(os.Stdin)
+			settings.Lflag &^= syscall.ICANON | syscall.ECHO
+			termiosCall(os.Stdin, setTermios, &settings)
+			return smolvmtest.Reply{Delay: time.Minute}
 		},
 		// Its exit code is how many of its kind it has met, itself included.
 		"counts itself": func(c smolvmtest.Call) smolvmtest.Reply {

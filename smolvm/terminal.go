@@ -63,7 +63,8 @@ func (c *Client) pipedOnce(ctx context.Context, name string, cmd Command, stdin 
 // terminalOnce is the way with one. The guest's streams come merged on stdout then, so that stderr is smolvm's alone.
 func (c *Client) terminalOnce(ctx context.Context, name string, cmd Command, own *terminal, stderr *tap) (Result, error) {
 	argv := interactiveArgs(name, cmd, true, wrapper.Plain(cmd.Argv))
-	stderr.broken = func() {} // what smolvm says is not what the call is for
+	stderr.broken = func() {}   // what smolvm says is not what the call is for
+	defer keepTermios(own.in)() // a smolvm that is ended leaves it raw
 	o, err := c.start(ctx, call{argv: argv, limit: cmd.limit(), terminal: own, stderr: stderr})
 	o.stderr = stderr.tail
 	if err == nil && o.exit != 0 {

@@ -1,14 +1,9 @@
 package smolvm
 
-import (
-	"os"
-	"syscall"
-	"unsafe"
-)
+import "syscall"
 
-// isTerminal asks for the settings that only a terminal has.
-func isTerminal(f *os.File) bool {
-	var settings syscall.Termios
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&settings)))
-	return errno == 0
-}
+// The requests that read a terminal's settings, and that set them at once.
+const (
+	getTermios = syscall.TCGETS
+	setTermios = syscall.TCSETS
+)

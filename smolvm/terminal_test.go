@@ -2,11 +2,13 @@ package smolvm
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bottle.internal/smolvm/smolvmtest"
 )
@@ -85,6 +87,28 @@ func TestExecInteractiveOnTerminal(t *testing.T) {
 				t.Error("in a process group of its own: a terminal stops who reads it from there")
 			}
 		})
+	}
+}
+
+// A smolvm that is ended while it has the terminal in raw mode leaves it so; who called gets it back as it was.
+func TestExecInteractiveGivesTheTerminalBack(t *testing.T) {
+	master, slave := openTerminal(t)
+	defer master.Close()
+	defer slave.Close()
+	before, _ := termios(slave)
+	c, _ := scripted(t, "1.9.3", smolvmtest.Reply{Handler: "leaves its terminal raw"})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for now := before; now == before && pauseFor(ctx, time.Millisecond); {
+			now, _ = termios(slave)
+		}
+	}()
+	defer cancel()
+	_, err := c.ExecInteractive(ctx, "m", Command{Argv: []string{"x"}}, Terminal{Stdin: slave, Stdout: io.Discard})
+	wantIs(t, err, context.Canceled)
+	if after, _ := termios(slave); after != before {
+		t.Errorf("%+v, before %+v", after, before)
 	}
 }
 
