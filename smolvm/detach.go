@@ -47,7 +47,7 @@ func (c *Client) ExecDetached(ctx context.Context, name string, cmd Command) (pi
 }
 
 func (c *Client) detach(ctx context.Context, v Version, name string, cmd Command) (int, error) {
-	leave, err := c.enter(ctx, v, name)
+	leave, err := c.enter(ctx, v, name, cmd.Waiter)
 	if err != nil {
 		return 0, fmt.Errorf("running in %q: %w", name, err)
 	}

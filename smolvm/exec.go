@@ -59,17 +59,17 @@ func (c *Client) Exec(ctx context.Context, name string, cmd Command) (Result, er
 	if err := cmd.check(name); err != nil {
 		return Result{}, fmt.Errorf("running in %q: %w", name, err)
 	}
-	return c.execAgain(ctx, name, func() (Result, error) { return c.execOnce(ctx, name, cmd) }, func() bool { return true })
+	return c.execAgain(ctx, name, cmd, func() (Result, error) { return c.execOnce(ctx, name, cmd) }, func() bool { return true })
 }
 
-// execAgain waits for its turn in the machine and calls once, and again where the command did not come to run: a second time when it was
+// execAgain waits for cmd's turn in the machine and calls once, and again where the command did not come to run: a second time when it was
 // lost at once, and as often as for any call when the database was locked. repeatable says no once something was passed on.
-func (c *Client) execAgain(ctx context.Context, name string, once func() (Result, error), repeatable func() bool) (Result, error) {
+func (c *Client) execAgain(ctx context.Context, name string, cmd Command, once func() (Result, error), repeatable func() bool) (Result, error) {
 	v, err := c.release(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	leave, err := c.enter(ctx, v, name)
+	leave, err := c.enter(ctx, v, name, cmd.Waiter)
 	if err != nil {
 		return Result{}, fmt.Errorf("running in %q: %w", name, err)
 	}
@@ -152,13 +152,18 @@ func (cmd Command) meaning(o outcome) error {
 	if err := classify(o.exit, string(o.stderr)); err != nil {
 		return err
 	}
-	if cmd.Timeout > 0 && (o.exit == 124 && o.elapsed >= cmd.Timeout || o.exit == 1 && o.elapsed >= cmd.Timeout+smolvmMargin) {
+	if cmd.timedOut(o) || cmd.Timeout > 0 && o.exit == 1 && o.elapsed >= cmd.Timeout+smolvmMargin {
 		return fmt.Errorf("%w: the command's own timeout of %s", context.DeadlineExceeded, cmd.Timeout)
 	}
 	if o.exit == 128+9 && o.elapsed < raceWindow {
 		return errKilledAtOnce
 	}
 	return errNoReport
+}
+
+// timedOut reports whether o is the guest's end of cmd at its own timeout; a command may exit with 124 by itself.
+func (cmd Command) timedOut(o outcome) bool {
+	return cmd.Timeout > 0 && o.exit == 124 && o.elapsed >= cmd.Timeout
 }
 
 var errKilledAtOnce = fmt.Errorf("%w: killed at once", errNoReport)

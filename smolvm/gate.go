@@ -3,6 +3,7 @@ package smolvm
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -17,6 +18,9 @@ const maxCommands = 6
 
 // primeTimeout bounds the command that makes an image machine's container.
 const primeTimeout = time.Minute
+
+// openFor bounds how long the making of a container may take, in a machine of which it is not known whether it has one.
+const openFor = 3 * time.Second
 
 // A memory is what a Client knows of a machine that it created, or of one that it has used.
 type memory struct {
@@ -70,10 +74,10 @@ func (c *Client) known(name string) memory {
 	return *m
 }
 
-// enter waits until a command may run in the machine, and returns what is to be called after it. A machine that was created elsewhere is
-// taken for one with an image where that costs only time.
-func (c *Client) enter(ctx context.Context, v Version, name string) (leave func(), err error) {
-	m := c.known(name)
+// enter waits until a command with waiter may run in the machine, and returns what is to be called after it. A machine that was created
+// elsewhere is taken for one with an image: that costs only time.
+func (c *Client) enter(ctx context.Context, v Version, name, waiter string) (leave func(), err error) {
+	m, opened := c.known(name), func() {}
 	if !v.has(execJoins) && (m.image || !m.made) {
 		key, err := c.stateKey(name)
 		if err != nil {
@@ -81,32 +85,61 @@ func (c *Client) enter(ctx context.Context, v Version, name string) (leave func(
 		}
 		return takeTurn(ctx, "exec", key)
 	}
-	if v.has(execJoins) && m.image {
-		if err := c.prime(ctx, name, m.first); err != nil {
-			return nil, err
-		}
+	switch {
+	case !v.has(execJoins):
+	case m.image:
+		err = c.prime(ctx, name, waiter, m.first)
+	case !m.made:
+		opened, err = c.open(ctx, name, m.first, openFor)
+	}
+	if err != nil {
+		return nil, err
 	}
 	select {
 	case m.slots <- struct{}{}:
-		return func() { <-m.slots }, nil
+		return func() { opened(); <-m.slots }, nil
 	case <-ctx.Done():
+		opened()
 		return nil, fmt.Errorf("waiting for one of %d commands in %q: %w", maxCommands, name, over(ctx))
+	}
+}
+
+// open has the first command after each start be alone in a machine that may have a container to make, until opened is called or for as long
+// as that takes at most: no other command is run for it, since most such machines have none.
+func (c *Client) open(ctx context.Context, name string, first chan struct{}, most time.Duration) (opened func(), err error) {
+	if err := c.before(ctx, name, first); err != nil {
+		return nil, err
+	}
+	if c.known(name).primed {
+		<-first
+		return func() {}, nil
+	}
+	opened = sync.OnceFunc(func() { c.setPrimed(name, true); <-first })
+	time.AfterFunc(most, opened)
+	return opened, nil
+}
+
+// before waits for its turn to be the machine's first command.
+func (c *Client) before(ctx context.Context, name string, first chan struct{}) error {
+	select {
+	case first <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the first command in %q: %w", name, over(ctx))
 	}
 }
 
 // prime has one command make the container that all others join. It is done once after each start; a failure is the caller's, and the
 // next one tries again.
-func (c *Client) prime(ctx context.Context, name string, first chan struct{}) error {
-	select {
-	case first <- struct{}{}:
-		defer func() { <-first }()
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the first command in %q: %w", name, over(ctx))
+func (c *Client) prime(ctx context.Context, name, waiter string, first chan struct{}) error {
+	if err := c.before(ctx, name, first); err != nil {
+		return err
 	}
+	defer func() { <-first }()
 	if c.known(name).primed {
 		return nil
 	}
-	_, err := c.execOnce(ctx, name, Command{Argv: []string{"true"}, Timeout: primeTimeout})
+	_, err := c.execOnce(ctx, name, Command{Argv: []string{"true"}, Timeout: primeTimeout, Waiter: waiter})
 	if err == nil {
 		c.setPrimed(name, true)
 	}

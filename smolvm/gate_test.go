@@ -94,6 +94,51 @@ func TestPrimedAfterEachStart(t *testing.T) {
 	}
 }
 
+// In an image without sh only the waiter can be run, and it makes the container too.
+func TestPrimedByTheWaiter(t *testing.T) {
+	const waiter = "/bottle-agent"
+	for name, run := range map[string]func(*Client, Command) error{
+		"exec":        func(c *Client, cmd Command) error { return errOf(c.Exec(t.Context(), "m", cmd)) },
+		"interactive": func(c *Client, cmd Command) error { return errOf(c.ExecInteractive(t.Context(), "m", cmd, Terminal{})) },
+	} {
+		c, fake := scripted(t, "1.9.3", smolvmtest.Reply{}, smolvmtest.Reply{Command: []string{"true"}, Guest: &smolvmtest.Guest{Exit: 127}},
+			smolvmtest.Reply{Command: []string{"x"}, Guest: &smolvmtest.Guest{}})
+		if err := c.Create(t.Context(), "m", CreateOptions{Image: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(c, Command{Argv: []string{"x"}, Waiter: waiter}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, call := range fake.Calls()[2:] {
+			if slices.Contains(call.Argv, "sh") || !slices.Contains(call.Argv, waiter) {
+				t.Errorf("%s: %q", name, call.Argv)
+			}
+		}
+	}
+}
+
+// A machine that another made may have a container to make: the first command is alone in it, for a while.
+func TestFirstCommandElsewhere(t *testing.T) {
+	fake := smolvmtest.New(t, smolvmtest.Version("1.9.3"), smolvmtest.Reply{Argv: []string{"machine", "exec"}, Times: 2, Handler: "meets nobody"})
+	c := &Client{Path: fake.Path, Logf: t.Logf}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			_, err := c.Exec(t.Context(), "m", Command{Argv: []string{"x"}})
+			if e := asError(t, err); e.ExitCode != 0 {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	first := c.machine("n").first
+	for _, most := range []time.Duration{time.Millisecond, time.Hour} { // the second comes when the first has had its time
+		if _, err := c.open(t.Context(), "n", first, most); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPrimingFails(t *testing.T) {
 	c, _ := scripted(t, "1.9.3", smolvmtest.Reply{}, failing("vm not found: m"), failing("vm not found: m"))
 	if err := c.Create(t.Context(), "m", CreateOptions{Image: "a"}); err != nil {

@@ -19,7 +19,7 @@ func (c *Client) ExecStream(ctx context.Context, name string, cmd Command, stdou
 		return Result{}, fmt.Errorf("running in %q: %w", name, err)
 	}
 	out, errs := &tap{w: stdout}, &tap{w: stderr}
-	return c.execAgain(ctx, name, func() (Result, error) { return c.streamOnce(ctx, name, cmd, out, errs) },
+	return c.execAgain(ctx, name, cmd, func() (Result, error) { return c.streamOnce(ctx, name, cmd, out, errs) },
 		func() bool { return out.n+errs.n == 0 })
 }
 

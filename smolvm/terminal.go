@@ -39,7 +39,7 @@ func (t Terminal) own() *terminal {
 // Result holds the exit code and no output.
 //
 // Errors are those of Exec. With a terminal there is no report of the command's end, and what smolvm prints on stderr tells its own failures
-// apart. Below 1.4.1 other commands in an image machine wait until it ends. It is never run a second time once something was passed on.
+// apart. cmd.Waiter stands for "there is no sh" there: the command is run as it is, and one that is not there is a failure of smolvm's. Below 1.4.1 other commands in an image machine wait until it ends. It is never run a second time once something was passed on.
 func (c *Client) ExecInteractive(ctx context.Context, name string, cmd Command, t Terminal) (Result, error) {
 	if err := cmd.check(name); err != nil {
 		return Result{}, fmt.Errorf("running in %q: %w", name, err)
@@ -50,25 +50,29 @@ func (c *Client) ExecInteractive(ctx context.Context, name string, cmd Command, 
 		once = func() (Result, error) { return c.terminalOnce(ctx, name, cmd, own, errs) }
 	}
 	// What was read from Stdin is gone, so only a command that read nothing could be repeated, and nobody knows that.
-	return c.execAgain(ctx, name, once, func() bool { return t.Stdin == nil && out.n+errs.n == 0 })
+	return c.execAgain(ctx, name, cmd, once, func() bool { return t.Stdin == nil && out.n+errs.n == 0 })
 }
 
 // pipedOnce is the way without a terminal, where the streams are apart and the wrapper reports.
 func (c *Client) pipedOnce(ctx context.Context, name string, cmd Command, stdin io.Reader, stdout, stderr *tap) (Result, error) {
 	nonce := newNonce()
-	argv := interactiveArgs(name, cmd, false, wrapper.Wrap(nonce, cmd.Argv))
+	argv := interactiveArgs(name, cmd, false, wrapper.By(cmd.Waiter, nonce, cmd.Argv))
 	return c.passOn(ctx, call{argv: argv, limit: cmd.limit(), stdin: stdin}, cmd, nonce, stdout, stderr)
 }
 
 // terminalOnce is the way with one. The guest's streams come merged on stdout then, so that stderr is smolvm's alone.
 func (c *Client) terminalOnce(ctx context.Context, name string, cmd Command, own *terminal, stderr *tap) (Result, error) {
-	argv := interactiveArgs(name, cmd, true, wrapper.Plain(cmd.Argv))
+	guest := cmd.Argv
+	if cmd.Waiter == "" {
+		guest = wrapper.Plain(guest)
+	}
+	argv := interactiveArgs(name, cmd, true, guest)
 	stderr.broken = func() {}   // what smolvm says is not what the call is for
 	defer keepTermios(own.in)() // a smolvm that is ended leaves it raw
 	o, err := c.start(ctx, call{argv: argv, limit: cmd.limit(), terminal: own, stderr: stderr})
 	o.stderr = stderr.tail
 	if err == nil && o.exit != 0 {
-		if _, own := errorText(string(o.stderr)); own || o.exit == 124 {
+		if _, own := errorText(string(o.stderr)); own || cmd.timedOut(o) {
 			return cmd.ended(o, nil, 0, false)
 		}
 	}

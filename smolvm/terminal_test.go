@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,7 @@ func TestExecInteractiveOnTerminal(t *testing.T) {
 		"ends well":             {smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: "hello"}}, 0, nil, false},
 		"fails":                 {smolvmtest.Reply{Guest: &smolvmtest.Guest{Stdout: "Error: vm not found: m\n", Exit: 1}}, 1, nil, false},
 		"exits with 137":        {smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: 137}}, 137, nil, false},
+		"exits with 124":        {smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: 124}}, 124, nil, false},
 		"smolvm fails":          {failing("vm not found: m"), 1, ErrNotFound, true},
 		"smolvm fails, unknown": {failing("something"), 1, errNoReport, true},
 	} {
@@ -87,6 +89,17 @@ func TestExecInteractiveOnTerminal(t *testing.T) {
 				t.Error("in a process group of its own: a terminal stops who reads it from there")
 			}
 		})
+	}
+}
+
+func TestExecInteractiveWithoutShell(t *testing.T) {
+	master, slave := openTerminal(t)
+	defer master.Close()
+	defer slave.Close()
+	c, fake := scripted(t, "1.9.3", smolvmtest.Reply{Guest: &smolvmtest.Guest{Exit: 3}})
+	res, err := c.ExecInteractive(t.Context(), "m", Command{Argv: []string{"/x", "y"}, Waiter: "/w"}, Terminal{Stdin: slave, Stdout: io.Discard})
+	if got := fake.Calls()[1].Argv; err != nil || res.ExitCode != 3 || !slices.Equal(got[len(got)-3:], []string{"--", "/x", "y"}) {
+		t.Errorf("%+v, %v, %q", res, err, got)
 	}
 }
 

@@ -74,7 +74,9 @@ func (c Call) Exec() (e Exec, ok bool) {
 	case e.Detached:
 		e.Argv, ok = guest, len(guest) > 0
 	case e.TTY:
-		e.Argv, ok = wrapper.UnwrapPlain(guest)
+		if e.Argv, ok = wrapper.UnwrapPlain(guest); !ok { // where there is no sh
+			e.Argv, ok = guest, len(guest) > 0
+		}
 	default:
 		e.Nonce, e.Argv, ok = wrapper.Unwrap(guest)
 	}
