@@ -93,15 +93,23 @@ func (r *rig) canary(addr netip.AddrPort) (*post, error) {
 	if err, ok := r.failures[addr]; ok {
 		return nil, err
 	}
-	c, err := NewCanary("host "+addr.Addr().String(), addr, r.opts.Listen)
+	p, err := r.newCanary(addr)
 	if err != nil {
 		r.failures[addr] = err
 		return nil, err
 	}
-	r.undo = append(r.undo, c.Close)
-	p := &post{Target: c.Target(), strangersSince: func(_ netip.AddrPort, t time.Time) []Stranger { return c.Strangers(t) }}
 	r.canaries[addr] = p
 	return p, nil
+}
+
+// newCanary is one at addr that nobody else is given.
+func (r *rig) newCanary(addr netip.AddrPort) (*post, error) {
+	c, err := NewCanary("host "+addr.Addr().String(), addr, r.opts.Listen)
+	if err != nil {
+		return nil, err
+	}
+	r.undo = append(r.undo, c.Close)
+	return &post{Target: c.Target(), strangersSince: func(_ netip.AddrPort, t time.Time) []Stranger { return c.Strangers(t) }}, nil
 }
 
 // udpCanary is the datagram canary at addr, brought up when it is first asked for.

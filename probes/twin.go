@@ -23,19 +23,28 @@ func (a aim) flippable() bool {
 	return slices.Contains([]wall{policyWall, nameWall, candidWall}, a.wall) && a.class() != served && a.absent == "" && a.post != nil
 }
 
+// flipped is what the twin is asked: the same, but for a flood its first dial alone. There is nothing that could give way, and a canary
+// that a thousand flows reach has some of them without their nonce.
+func (a aim) flipped() aim {
+	if a.method == agent.Flood {
+		a.method, a.count, a.budget = "", 0, 0
+	}
+	return a
+}
+
 // newTwinBatch lays out what the twin is asked. The aims that disrupt a guest come last and alone, as in the guest itself.
 func newTwinBatch(trials []*trialPlan, o Options) *twinBatch {
 	p := &plan{request: agent.Request{Schema: agent.Schema, Run: echo.NewNonce()}}
 	t := &twinBatch{shots: make(map[*trialPlan][]shot)}
 	last := reachTries
 	for _, tr := range trials {
-		if tr.aim.flippable() && !tr.aim.disrupts() {
-			t.shots[tr] = p.tries(tr.aim, 0, 1, o)
+		if a := tr.aim.flipped(); a.flippable() && !a.disrupts() {
+			t.shots[tr] = p.tries(a, 0, 1, o)
 		}
 	}
 	for _, tr := range trials {
-		if tr.aim.flippable() && tr.aim.disrupts() {
-			t.shots[tr] = []shot{p.add(tr.aim.attempt(last, tr.aim.time(o)), 1, false)}
+		if a := tr.aim.flipped(); a.flippable() && a.disrupts() {
+			t.shots[tr] = []shot{p.add(a.attempt(last, a.time(o)), 1, false)}
 			last++
 		}
 	}

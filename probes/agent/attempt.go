@@ -55,7 +55,7 @@ const (
 	Named      Method = "named"       // tcp: the address that the guest has for the name in Path, at Addr's port
 	Sweep      Method = "sweep"       // vsock: every port of VPort to VPortTo
 	Exhaust    Method = "exhaust"     // tcp: hold Count flows to Also, then dial Addr
-	Flood      Method = "flood"       // tcp: dial Addr Count times as fast as it goes, then once more
+	Flood      Method = "flood"       // tcp: dial Addr, then Count times as fast as it goes, then once more
 	RawIP      Method = "raw-ip"      // udp: an IPv4 packet of the agent's own making, by a raw socket
 	ExtHeaders Method = "ext-headers" // udp6: behind a destination-options header
 )

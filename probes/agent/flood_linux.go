@@ -17,11 +17,18 @@ const (
 )
 
 // flood dials Addr Count times as fast as that goes, for half of the budget at the most, and then once in the plain way, whose result
-// it has. Every flow that comes about is sent the nonce, so that the canary knows of each; the first that is answered ends it.
+// it has. It does so once before as well: what is open needs no flood. Every flow that comes about is sent the nonce, so that the canary
+// knows of each; the first that is answered ends it.
 func flood(s *stream, a Attempt, r *Result) (last error) {
-	r.Stage = StagePrepare
+	one := s.part(s.start.Add(a.Budget() / 8))
+	last = plainly(one, a, r)
+	one.close()
+	if Observe(a, *r) == Reachable {
+		return last
+	}
 	until := s.start.Add(a.Budget() / 2)
-	blank, dialled := *r, 0
+	blank, dialled := Result{ID: r.ID, Nonce: r.Nonce, Stage: StagePrepare}, 0
+	*r = blank
 	for dialled < a.Count && time.Now().Before(until) {
 		w := wave{stream: s, width: min(floodWidth, a.Count-dialled)}
 		last = w.dial(a)
