@@ -14,15 +14,22 @@ import (
 	"bottle.internal/internal/gobuild"
 )
 
-// Digests are the sums, in hex, of what a launch with cfg runs, by name: "agent", "bundle" (its image, or where the bundle is a machine its
-// program) and "guest image" (not of a bare guest, which has none). It makes ready what is missing and launches nothing.
+// Digests are the sums, in hex, of what a launch with cfg runs, by name: "engine" (the program that is called, which may be no more than
+// smolvm's front), "agent", "bundle" (its image, or where the bundle is a machine its program) and "guest image" (not of a bare guest, which
+// has none). It makes ready what is missing and launches nothing.
 func Digests(ctx context.Context, cfg Config) (map[string]string, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	all := make(map[string]string)
+	engine, err := enginePath(ctx, cfg, cfg.engine())
+	if err != nil {
+		return nil, err
+	}
+	if all["engine"], err = fileSum(engine); err != nil {
+		return nil, err
+	}
 	agent := cfg.Agent
-	var err error
 	if agent == "" {
 		if agent, err = gobuild.Binary(ctx, gobuild.Target{Command: "bottle-agent", GOOS: "linux"}); err != nil {
 			return nil, err

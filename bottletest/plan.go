@@ -171,6 +171,15 @@ func proxyEnv(daemons []string, proxy netip.AddrPort) []string {
 	return env
 }
 
+// Asked is the policy that the launch asks for, in words, as a report of the bottle has it.
+func (p Plan) Asked() []string {
+	var text []string
+	for _, prefix := range p.Allow {
+		text = append(text, "allow "+prefix.String())
+	}
+	return append(text, p.Origin.text()...)
+}
+
 // String is the plan as a person reads it: one line each.
 func (p Plan) String() string {
 	var b strings.Builder

@@ -94,7 +94,7 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 	return probes.Site{
 		Engine: "smolvm", Version: b.engine.version.String(), Simulated: b.engine.version.Simulated,
 		Backend: string(b.plan.Backend), Topology: string(b.plan.Topology),
-		Asked:        askedText(b.plan),
+		Asked:        b.plan.Asked(),
 		Effective:    effectiveText(b.plan),
 		Exposed:      b.plan.exposedText(),
 		Allow:        b.plan.Allow,
@@ -121,15 +121,6 @@ func (b *Bottle) site(c bundleCanary) probes.Site {
 		Sibling:      b.siblings(),
 		Withheld:     b.withheld(),
 	}
-}
-
-// askedText is the policy that the launch asks for.
-func askedText(p Plan) []string {
-	var text []string
-	for _, prefix := range p.Allow {
-		text = append(text, "allow "+prefix.String())
-	}
-	return append(text, p.Origin.text()...)
 }
 
 // effectiveText is what is known of the policy in force, and how, and what the release adds unasked.

@@ -20,16 +20,25 @@ var (
 )
 
 func clean() probes.Report {
-	return probes.Report{
+	r := probes.Report{
 		Schema: probes.Schema, Engine: "smolvm", Version: "1.9.3", Backend: "virtio-net", Topology: "bridge",
-		Guest: &probes.Guest{Kernel: "6.12"},
-		Findings: []probes.Finding{
-			{ID: "net.tcp.canary.v4", Severity: probes.Critical, Verdict: probes.Contained, Assurance: "L3"},
-			{ID: "net.dns.gateway", Severity: probes.High, Verdict: probes.Exposed, Waivers: []probes.Waiver{{ID: "net.dns.*", Expires: now.Add(time.Hour)}}},
-			{ID: "net.ipv6.canary", Verdict: probes.NotApplicable},
-		},
+		Asked: []string{"allow 192.0.2.7/32"}, Allowed: "192.0.2.7", Guest: &probes.Guest{Kernel: "6.12"},
 	}
+	for i, p := range probes.All() {
+		f := probes.Finding{ID: p.ID, Severity: p.Severity, Verdict: probes.Contained, Assurance: "L3"}
+		switch i {
+		case 1:
+			f.Verdict, f.Waivers = probes.Exposed, []probes.Waiver{{ID: "net.dns.*", Expires: now.Add(time.Hour)}}
+		case 2:
+			f.Verdict = probes.NotApplicable
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	return r
 }
+
+// launch is how clean's bottle is launched, wherever its bundle is.
+var launch = Launch{"smolvm 1.9.3", "virtio-net", "bridge", "allow {allowed}/32"}
 
 func signed(t *testing.T, edit func(*Statement)) ([]byte, ed25519.PublicKey) {
 	t.Helper()
@@ -53,12 +62,12 @@ func signed(t *testing.T, edit func(*Statement)) ([]byte, ed25519.PublicKey) {
 
 func TestVerify(t *testing.T) {
 	envelope, key := signed(t, nil)
-	s, err := Verify(t.Context(), envelope, Demand{Key: key, MaxAge: time.Hour, Digests: digests}, now.Add(30*time.Minute))
+	s, err := Verify(t.Context(), envelope, Demand{Key: key, MaxAge: time.Hour, Digests: digests, Launch: launch}, now.Add(30*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := s.Predicate
-	if p.Engine != "smolvm 1.9.3" || p.Kernel != "6.12" || p.Mutation.Killed != 47 || len(p.Findings) != 3 || len(p.Waivers) != 1 || p.Verdict != probes.Exposed {
+	if p.Engine != "smolvm 1.9.3" || p.Kernel != "6.12" || p.Mutation.Killed != 47 || len(p.Findings) != len(probes.All()) || len(p.Waivers) != 1 || p.Verdict != probes.Exposed {
 		t.Errorf("%+v", p)
 	}
 }
@@ -76,13 +85,24 @@ func TestVerifyRefuses(t *testing.T) {
 		"one thing more": {nil, func(d *Demand) {
 			d.Digests = map[string]string{"agent": "aa11", "bundle": "bb22", "guest image": "cc33", "kernel": "dd"}
 		}, 0, "nothing of kernel"},
-		"one thing less":        {nil, func(d *Demand) { d.Digests = map[string]string{"agent": "aa11", "bundle": "bb22"} }, 0, "about guest image too"},
-		"a subject twice":       {func(s *Statement) { s.Subject = append(s.Subject, s.Subject[0]) }, nil, 0, "twice"},
-		"no sum":                {func(s *Statement) { s.Subject[0].Digest = nil }, nil, 0, "another"},
-		"a leak":                {func(s *Statement) { s.Predicate.Findings[0].Verdict = probes.Leak }, nil, 0, "net.tcp.canary.v4 is leak"},
-		"inconclusive":          {func(s *Statement) { s.Predicate.Findings[0].Verdict = probes.Inconclusive }, nil, 0, "is inconclusive"},
-		"a word that is none":   {func(s *Statement) { s.Predicate.Findings[0].Verdict = "fine" }, nil, 0, "is fine"},
-		"nothing ran":           {func(s *Statement) { s.Predicate.Findings = s.Predicate.Findings[2:] }, nil, 0, "no probe"},
+		"one thing less":      {nil, func(d *Demand) { d.Digests = map[string]string{"agent": "aa11", "bundle": "bb22"} }, 0, "about guest image too"},
+		"a subject twice":     {func(s *Statement) { s.Subject = append(s.Subject, s.Subject[0]) }, nil, 0, "twice"},
+		"no sum":              {func(s *Statement) { s.Subject[0].Digest = nil }, nil, 0, "another"},
+		"a leak":              {func(s *Statement) { s.Predicate.Findings[0].Verdict = probes.Leak }, nil, 0, "is leak"},
+		"inconclusive":        {func(s *Statement) { s.Predicate.Findings[0].Verdict = probes.Inconclusive }, nil, 0, "is inconclusive"},
+		"a word that is none": {func(s *Statement) { s.Predicate.Findings[0].Verdict = "fine" }, nil, 0, "is fine"},
+		"nothing ran": {func(s *Statement) {
+			for i := range s.Predicate.Findings {
+				s.Predicate.Findings[i].Verdict = probes.NotApplicable
+			}
+		}, nil, 0, "no probe"},
+		"one probe":             {func(s *Statement) { s.Predicate.Findings = s.Predicate.Findings[:1] }, nil, 0, "no finding of"},
+		"one probe less":        {func(s *Statement) { s.Predicate.Findings = s.Predicate.Findings[1:] }, nil, 0, probes.All()[0].ID + " among them"},
+		"another version":       {nil, func(d *Demand) { d.Launch.Engine = "smolvm 0.8.0" }, 0, `the engine is another: it is about "smolvm 1.9.3"`},
+		"another backend":       {nil, func(d *Demand) { d.Launch.Backend = "tsi" }, 0, "the backend is another"},
+		"another topology":      {nil, func(d *Demand) { d.Launch.Topology = "alias" }, 0, "the topology is another"},
+		"another policy":        {nil, func(d *Demand) { d.Launch.Asked += ", allow 0.0.0.0/0" }, 0, "the policy is another"},
+		"not a word of it":      {func(s *Statement) { s.Predicate.Asked = "" }, nil, 0, "the policy is another"},
 		"invalid":               {func(s *Statement) { s.Predicate.Invalid = "too much is inconclusive" }, nil, 0, "invalid"},
 		"its own exit code":     {func(s *Statement) { s.Predicate.ExitCode = 3 }, nil, 0, "verdict"},
 		"simulated":             {func(s *Statement) { s.Predicate.Simulated = true }, nil, 0, "simulator"},
@@ -91,7 +111,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"another statement's t": {func(s *Statement) { s.Type = "x" }, nil, 0, "no certificate"},
 	} {
 		envelope, key := signed(t, c.edit)
-		d := Demand{Key: key, Digests: digests}
+		d := Demand{Key: key, Digests: digests, Launch: launch}
 		if c.demand != nil {
 			c.demand(&d)
 		}
@@ -101,7 +121,7 @@ func TestVerifyRefuses(t *testing.T) {
 		}
 	}
 	envelope, key := signed(t, func(s *Statement) { s.Predicate.Simulated = true })
-	if _, err := Verify(t.Context(), envelope, Demand{Key: key, Digests: digests, Simulated: true}, now); err != nil {
+	if _, err := Verify(t.Context(), envelope, Demand{Key: key, Digests: digests, Launch: launch, Simulated: true}, now); err != nil {
 		t.Errorf("asked for by name: %v", err)
 	}
 }
@@ -132,7 +152,7 @@ func TestVerifyRefusesForgeries(t *testing.T) {
 		"no signature": {[]byte(`{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[]}`), key},
 		"more":         {append(envelope, []byte("{}")...), key},
 	} {
-		if _, err := Verify(t.Context(), c.envelope, Demand{Key: c.key, Digests: digests}, now); !errors.Is(err, ErrRefused) {
+		if _, err := Verify(t.Context(), c.envelope, Demand{Key: c.key, Digests: digests, Launch: launch}, now); !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bottle.internal/probes"
+	"bottle.internal/probes/reports"
 )
 
 const (
@@ -32,18 +33,16 @@ type Statement struct {
 
 // A Subject is something that the statement is about, by its content.
 type Subject struct {
-	Name   string            `json:"name"`   // guest image, agent, bundle
+	Name   string            `json:"name"`   // engine, guest image, agent, bundle
 	Digest map[string]string `json:"digest"` // "sha256" and the sum in hex
 }
 
 // A Predicate is what was found.
 type Predicate struct {
-	Made      time.Time         `json:"made"`
-	Engine    string            `json:"engine"`
+	Made time.Time `json:"made"`
+	Launch
 	Simulated bool              `json:"simulated"` // it is about the kit and not about a VM
 	Kernel    string            `json:"kernel,omitempty"`
-	Backend   string            `json:"backend"`
-	Topology  string            `json:"topology"`
 	Policy    []string          `json:"policy"` // asked for, what is known to be in force, and what is exposed by it
 	Profile   string            `json:"profile,omitempty"`
 	Verdict   probes.Verdict    `json:"verdict"`
@@ -53,6 +52,14 @@ type Predicate struct {
 	Waivers   []probes.Waiver   `json:"waivers"`
 	Mutation  Mutation          `json:"mutation"`
 	Report    map[string]string `json:"reportDigest"` // of the whole report's JSON
+}
+
+// A Launch is how a bottle is launched, beside what it is made of.
+type Launch struct {
+	Engine   string `json:"engine"` // with its version; a simulator's says that it is one
+	Backend  string `json:"backend"`
+	Topology string `json:"topology"`
+	Asked    string `json:"asked"` // the policy, with a word in place of the bundle's address (reports.Asked)
 }
 
 // A Finding is one probe's outcome.
@@ -78,8 +85,9 @@ func NewStatement(report probes.Report, digests map[string]string, m Mutation, n
 	}
 	sum := sha256.Sum256(text)
 	p := Predicate{
-		Made: now.UTC().Truncate(time.Second), Engine: report.Engine + " " + report.Version, Simulated: report.Simulated, Backend: report.Backend,
-		Topology: report.Topology, Policy: slices.Concat(report.Asked, report.Effective, report.Exposed), Profile: report.Profile, Verdict: report.Worst(), ExitCode: report.ExitCode(),
+		Made:      now.UTC().Truncate(time.Second),
+		Launch:    Launch{report.Engine + " " + report.Version, report.Backend, report.Topology, reports.Asked(report)},
+		Simulated: report.Simulated, Policy: slices.Concat(report.Asked, report.Effective, report.Exposed), Profile: report.Profile, Verdict: report.Worst(), ExitCode: report.ExitCode(),
 		Invalid: report.Invalid, Waivers: []probes.Waiver{}, Mutation: m, Report: map[string]string{"sha256": hex.EncodeToString(sum[:])},
 	}
 	if report.Guest != nil {

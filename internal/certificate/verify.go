@@ -20,6 +20,7 @@ type Demand struct {
 	Key     ed25519.PublicKey
 	MaxAge  time.Duration     // 0 is any
 	Digests map[string]string // of what is about to be launched, in hex, by name
+	Launch  Launch            // how it is about to be launched
 	// Simulated takes a certificate that is about the simulator, which proves the kit and no VM.
 	Simulated bool
 }
@@ -33,7 +34,7 @@ func Verify(ctx context.Context, envelope []byte, d Demand, now time.Time) (Stat
 	if err != nil {
 		return Statement{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if why := errors.Join(d.outcome(s.Predicate, now), d.age(s.Predicate.Made, now), d.subjects(s.Subject)); why != nil {
+	if why := errors.Join(d.outcome(s.Predicate, now), whole(s.Predicate.Findings), d.age(s.Predicate.Made, now), d.launch(s.Predicate.Launch), d.subjects(s.Subject)); why != nil {
 		return s, fmt.Errorf("%w:\n%w", ErrRefused, why)
 	}
 	return s, nil
@@ -72,6 +73,24 @@ func (d Demand) outcome(p Predicate, now time.Time) error {
 	return errors.Join(errs...)
 }
 
+// whole is what speaks against findings that are not of all that this kit asks: of a probe that was left out nothing is known.
+func whole(all []Finding) error {
+	found := make(map[string]bool)
+	for _, f := range all {
+		found[f.ID] = true
+	}
+	var without []string
+	for _, p := range probes.All() {
+		if !found[p.ID] {
+			without = append(without, p.ID)
+		}
+	}
+	if len(without) == 0 {
+		return nil
+	}
+	return fmt.Errorf("it has no finding of %d of the %d probes of this kit, %s among them", len(without), len(probes.All()), without[0])
+}
+
 func (d Demand) age(made, now time.Time) error {
 	switch {
 	case made.After(now.Add(slack)):
@@ -80,6 +99,19 @@ func (d Demand) age(made, now time.Time) error {
 		return fmt.Errorf("it is %s old, and %s is the most that is taken", now.Sub(made).Round(time.Second), d.MaxAge)
 	}
 	return nil
+}
+
+// launch is what is about to be launched otherwise than what the certificate is about.
+func (d Demand) launch(l Launch) error {
+	var errs []error
+	for _, c := range []struct{ name, about, now string }{
+		{"engine", l.Engine, d.Launch.Engine}, {"backend", l.Backend, d.Launch.Backend}, {"topology", l.Topology, d.Launch.Topology}, {"policy", l.Asked, d.Launch.Asked},
+	} {
+		if c.about != c.now {
+			errs = append(errs, fmt.Errorf("the %s is another: it is about %q, and %q is about to run", c.name, c.about, c.now))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // subjects are what the certificate is about and what is about to run: all of either, alike.

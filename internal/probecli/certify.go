@@ -18,6 +18,7 @@ import (
 	"bottle.internal/internal/gobuild"
 	"bottle.internal/probes"
 	"bottle.internal/probes/mutants"
+	"bottle.internal/probes/reports"
 )
 
 // certificateFlags say where a certificate and its key are.
@@ -33,13 +34,17 @@ func newCertify(s *settings) *cobra.Command {
 		Use:   "certify --key KEY.pem --certificate FILE",
 		Short: "Launch a bottle, probe it, and say under a signature what was found",
 		Long: "certify does what run does and writes an in-toto statement in a DSSE envelope, signed with ed25519: its subjects are the digests of the\n" +
-			"guest's image, the agent and the bundle; its predicate has the engine, the kernel, the policy, each verdict with its assurance, the\n" +
-			"waivers, and how many mutants this kit has on record to have told apart. A key that is not there is made, with its public half in\n" +
-			"KEY.pem.pub. What is red is certified too: verify refuses it.",
+			"engine's program, the guest's image, the agent and the bundle; its predicate has the engine, the kernel, the policy, each verdict with\n" +
+			"its assurance, the waivers, and how many mutants this kit has on record to have told apart. A key that is not there is made, with its\n" +
+			"public half in KEY.pem.pub. What is red is certified too: verify refuses it. A certificate is of the whole catalogue: it takes neither\n" +
+			"--only nor --skip.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.certify(cmd.Context(), f, c, q) },
 	}
 	q.flags(cmd)
+	for _, refused := range []string{"only", "skip"} {
+		_ = cmd.Flags().MarkHidden(refused)
+	}
 	f.flags(cmd)
 	cmd.Flags().StringVar(&c.key, "key", "", "path of the private key, PEM (PKCS #8); made if it is not there")
 	cmd.Flags().StringVar(&c.file, "certificate", "", "path to write the certificate to")
@@ -48,7 +53,13 @@ func newCertify(s *settings) *cobra.Command {
 	return cmd
 }
 
+// errPart says that a certificate was asked for of a part of the catalogue.
+var errPart = errors.New("--only and --skip: a certificate is of the whole catalogue, or it would vouch for what was never asked (run takes them)")
+
 func (s *settings) certify(ctx context.Context, f launchFlags, c certificateFlags, q inquiry) error {
+	if len(q.only) > 0 || len(q.skip) > 0 {
+		return usage(errPart)
+	}
 	key, err := s.privateKey(c.key)
 	if err != nil {
 		return usage(err)
@@ -123,8 +134,11 @@ func newVerify(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify CERTIFICATE --key KEY.pem.pub",
 		Short: "Refuse to launch what no certificate vouches for",
-		Long: "verify checks the signature and the age of a certificate, that nothing in it is red, and that its subjects are what run would launch\n" +
-			"here and now. It exits 0 if the certificate vouches for that and 1 if not.",
+		Long: "verify checks the signature and the age of a certificate, that nothing in it is red, that no probe of this kit is missing from it, and\n" +
+			"that its subjects are what run would launch here and now, with the same flags: on the same engine in the same version, by the same\n" +
+			"backend and topology, under the same policy but for the bundle's address. It exits 0 if the certificate vouches for that and 1 if not.\n\n" +
+			"Nothing is launched. Where run finds out only by dialling that this host does not reach a container, and takes topology alias, name it:\n" +
+			"--topology alias.",
 		Example: "  bottle-probe verify bottle.cert --key bottle.pem.pub && smolvm machine start …",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -137,7 +151,7 @@ func newVerify(s *settings) *cobra.Command {
 				return usage(err)
 			}
 			d := certificate.Demand{Key: key, MaxAge: maxAge, Simulated: simulated}
-			if d.Digests, err = bottletest.Digests(cmd.Context(), f.config(s)); err != nil {
+			if err := s.demand(cmd.Context(), f, &d); err != nil {
 				return err
 			}
 			return s.verify(cmd.Context(), envelope, d)
@@ -149,6 +163,21 @@ func newVerify(s *settings) *cobra.Command {
 	cmd.Flags().BoolVar(&simulated, "simulated", false, "take a certificate of the simulator, which says nothing of a VM")
 	_ = cmd.MarkFlagRequired("key")
 	return cmd
+}
+
+// demand puts into d what run would launch here and now.
+func (s *settings) demand(ctx context.Context, f launchFlags, d *certificate.Demand) error {
+	var err error
+	if d.Digests, err = bottletest.Digests(ctx, f.config(s)); err != nil {
+		return err
+	}
+	p, err := bottletest.DryRun(ctx, f.config(s))
+	if err != nil {
+		return err
+	}
+	asked := reports.Asked(probes.Report{Asked: p.Asked(), Allowed: p.Bundle.String()})
+	d.Launch = certificate.Launch{Engine: p.Engine, Backend: string(p.Backend), Topology: string(p.Topology), Asked: asked}
+	return nil
 }
 
 func (s *settings) verify(ctx context.Context, envelope []byte, d certificate.Demand) error {

@@ -58,6 +58,8 @@ func TestBadInput(t *testing.T) {
 		{"diff " + garbage + " " + garbage, ExitUsage, "report.json"},
 		{"list -o html", ExitUsage, "table or json"},
 		{"verify x", ExitUsage, "key"},
+		{"certify --key k.pem --certificate c --only net.tcp.allowed.v4", ExitUsage, "whole catalogue"},
+		{"certify --key k.pem --certificate c --skip critical", ExitUsage, "whole catalogue"},
 		{"verify " + garbage + " --key " + broken, ExitUsage, "PEM"},
 		{"selftest --only none-such", ExitUsage, "none-such"},
 		{"explode", ExitUsage, "explode"},

@@ -81,7 +81,7 @@ func incomparable(old, new probes.Report) string {
 		return "the new report: " + beyond(new)
 	case new.Simulated && !old.Simulated:
 		return "the new report is of a simulator and the old one was not: a shared kernel cannot stand for a VM"
-	case asked(old) != asked(new):
+	case Asked(old) != Asked(new):
 		return "another policy was asked for: what one of them lets through the other may deny"
 	}
 	return ""

@@ -32,12 +32,13 @@ func circumstances(r probes.Report) []circumstance {
 	}
 	return []circumstance{
 		{"engine", strings.TrimSpace(r.Engine + " " + r.Version + simulated)}, {"backend", r.Backend}, {"topology", r.Topology},
-		{"policy asked for", asked(r)}, {"policy effective", anywhere(r, r.Effective)}, {"profile", r.Profile}, {"kit", r.Kit},
+		{"policy asked for", Asked(r)}, {"policy effective", anywhere(r, r.Effective)}, {"profile", r.Profile}, {"kit", r.Kit},
 	}
 }
 
-// asked is the policy that was asked for, wherever the allowed destination was.
-func asked(r probes.Report) string { return anywhere(r, r.Asked) }
+// Asked is the policy that r's run asked for, in one line, with a word in place of the allowed destination's address: that is another one in
+// each bottle.
+func Asked(r probes.Report) string { return anywhere(r, r.Asked) }
 
 // likeAddress is text that may be an address.
 var likeAddress = regexp.MustCompile(`[0-9A-Fa-f.:]*[0-9A-Fa-f:]`)
