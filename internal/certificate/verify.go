@@ -20,7 +20,7 @@ type Demand struct {
 	Key     ed25519.PublicKey
 	MaxAge  time.Duration     // 0 is any
 	Digests map[string]string // of what is about to be launched, in hex, by name
-	Launch  Launch            // how it is about to be launched
+	Launch  Launch            // how it is about to be launched; a Topology of "" is any, where only the launch will tell
 	// Simulated takes a certificate that is about the simulator, which proves the kit and no VM.
 	Simulated bool
 }
@@ -107,7 +107,7 @@ func (d Demand) launch(l Launch) error {
 	for _, c := range []struct{ name, about, now string }{
 		{"engine", l.Engine, d.Launch.Engine}, {"backend", l.Backend, d.Launch.Backend}, {"topology", l.Topology, d.Launch.Topology}, {"policy", l.Asked, d.Launch.Asked},
 	} {
-		if c.about != c.now {
+		if c.about != c.now && (c.name != "topology" || c.now != "") {
 			errs = append(errs, fmt.Errorf("the %s is another: it is about %q, and %q is about to run", c.name, c.about, c.now))
 		}
 	}

@@ -137,8 +137,7 @@ func newVerify(s *settings) *cobra.Command {
 		Long: "verify checks the signature and the age of a certificate, that nothing in it is red, that no probe of this kit is missing from it, and\n" +
 			"that its subjects are what run would launch here and now, with the same flags: on the same engine in the same version, by the same\n" +
 			"backend and topology, under the same policy but for the bundle's address. It exits 0 if the certificate vouches for that and 1 if not.\n\n" +
-			"Nothing is launched. Where run finds out only by dialling that this host does not reach a container, and takes topology alias, name it:\n" +
-			"--topology alias.",
+			"Nothing is launched. A topology that is not named is found by run, by dialling: it is compared only where it is named.",
 		Example: "  bottle-probe verify bottle.cert --key bottle.pem.pub && smolvm machine start …",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -177,6 +176,9 @@ func (s *settings) demand(ctx context.Context, f launchFlags, d *certificate.Dem
 	}
 	asked := reports.Asked(probes.Report{Asked: p.Asked(), Allowed: p.Bundle.String()})
 	d.Launch = certificate.Launch{Engine: p.Engine, Backend: string(p.Backend), Topology: string(p.Topology), Asked: asked}
+	if s.topology == "" && os.Getenv("BOTTLE_TOPOLOGY") == "" && p.Runtime == bottletest.Container {
+		d.Launch.Topology = ""
+	}
 	return nil
 }
 

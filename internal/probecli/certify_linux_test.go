@@ -3,6 +3,7 @@ package probecli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,9 @@ func TestVerifyHoldsItAgainstWhatRunLaunches(t *testing.T) {
 	same := []string{"verify", path, "--key", path + ".pub", "--simulated", "--engine", "sim", "--topology", "bridge"}
 	if code, out, errOut := did(t, same...); code != ExitClean {
 		t.Errorf("the same: exit %d\n%s%s", code, out, errOut)
+	}
+	if code, _, errOut := did(t, slices.DeleteFunc(slices.Clone(same), func(s string) bool { return s == "--topology" || s == "bridge" })...); code != ExitClean {
+		t.Errorf("with a topology that run will find: exit %d\n%s", code, errOut)
 	}
 	for says, more := range map[string][]string{
 		"the engine is another":   {"--sim-version", "1.8.0"},
