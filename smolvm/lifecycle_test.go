@@ -87,20 +87,24 @@ func TestDelete(t *testing.T) {
 	other := smolvmtest.Reply{Stdout: `[{"name":"m2","state":"stopped"}]`}
 	ok, gone := smolvmtest.Reply{}, failing("vm not found: m")
 	locked := slices.Repeat([]smolvmtest.Reply{failing("database operation failed: database is locked")}, lockedTries)
+	dir, left := smolvmtest.Reply{Stdout: "/vms/0123456789abcdef\n"}, smolvmtest.Reply{Stdout: t.TempDir() + "\n"}
 	const stop, oldDelete, newDelete, list = "machine stop --name m", "machine delete -f m", "machine delete --name m -f", "machine ls --json"
+	const oldDir, newDir = "machine data-dir m", "machine data-dir --name m"
 	for name, row := range map[string]struct {
 		release string
 		replies []smolvmtest.Reply
 		want    error
 		lines   []string
 	}{
-		"0.8.0 stops first":            {"0.8.0", []smolvmtest.Reply{ok, ok, none}, nil, []string{stop, oldDelete, list}},
-		"0.8.0 unknown":                {"0.8.0", []smolvmtest.Reply{ok, gone}, nil, []string{stop, oldDelete}},
+		"0.8.0 stops first":            {"0.8.0", []smolvmtest.Reply{ok, dir, ok, none}, nil, []string{stop, oldDir, oldDelete, list}},
+		"0.8.0 unknown":                {"0.8.0", []smolvmtest.Reply{ok, dir, gone}, nil, []string{stop, oldDir, oldDelete}},
 		"0.8.0 cannot stop":            {"0.8.0", []smolvmtest.Reply{failing("io operation failed: x")}, errAny, []string{stop}},
-		"1.0.1":                        {"1.0.1", []smolvmtest.Reply{ok, other}, nil, []string{oldDelete, list}},
-		"1.0.2":                        {"1.0.2", []smolvmtest.Reply{ok, none}, nil, []string{newDelete, list}},
-		"1.7.1 says so and does not":   {"1.7.1", []smolvmtest.Reply{ok, there}, ErrState, []string{newDelete, list}},
-		"1.7.1 cannot make sure":       {"1.7.1", append([]smolvmtest.Reply{ok}, locked...), ErrBusy, append([]string{newDelete}, slices.Repeat([]string{list}, lockedTries)...)},
+		"1.0.1":                        {"1.0.1", []smolvmtest.Reply{dir, ok, other}, nil, []string{oldDir, oldDelete, list}},
+		"1.0.2":                        {"1.0.2", []smolvmtest.Reply{dir, ok, none}, nil, []string{newDir, newDelete, list}},
+		"1.7.1 says so and does not":   {"1.7.1", []smolvmtest.Reply{dir, ok, there}, ErrState, []string{newDir, newDelete, list}},
+		"1.7.1 leaves the directory":   {"1.7.1", []smolvmtest.Reply{left, ok, none}, ErrState, []string{newDir, newDelete, list}},
+		"1.7.1 tells no directory":     {"1.7.1", []smolvmtest.Reply{gone, ok, none}, ErrNotFound, []string{newDir, newDelete, list}},
+		"1.7.1 cannot make sure":       {"1.7.1", append([]smolvmtest.Reply{dir, ok}, locked...), ErrBusy, append([]string{newDir, newDelete}, slices.Repeat([]string{list}, lockedTries)...)},
 		"1.7.2":                        {"1.7.2", []smolvmtest.Reply{ok}, nil, []string{newDelete}},
 		"1.9.3 unknown":                {"1.9.3", []smolvmtest.Reply{gone}, nil, []string{newDelete}},
 		"1.9.3 the process lives on":   {"1.9.3", []smolvmtest.Reply{failing("agent operation failed: delete: x")}, errAny, []string{newDelete}},

@@ -19,6 +19,9 @@ func deleted(there bool) func(Version) []smolvmtest.Reply {
 		if !v.has(deleteStops) {
 			replies = append(replies, machineReply("stop", smolvmtest.Reply{Stdout: "Stopped machine: m\n"}))
 		}
+		if !v.has(deleteConfirms) {
+			replies = append(replies, machineReply("data-dir", smolvmtest.Reply{Stdout: "/vms/0123456789abcdef\n"}))
+		}
 		if !there {
 			return append(replies, machineReply("delete", failing(notFound)))
 		}

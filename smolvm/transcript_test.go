@@ -110,6 +110,7 @@ var differing = []struct {
 }{
 	{regexp.MustCompile(`\(PID: \d+\)`), "(PID: 1)"},
 	{regexp.MustCompile(`"(pid|created_at)": \d+`), `"$1": 1`},
+	{regexp.MustCompile(`(?m)^\S*/vms/[0-9a-f]{16}$`), "/vms/0123456789abcdef"}, // a hash of the name
 	{regexp.MustCompile(`smolvm-cp-\S+|\.smolvm-(cp|tar)-\S+`), "COPY"},
 	{regexp.MustCompile(`\d+(\.\d+)? ?(B|KB|KiB|MB|MiB)/s`), "N B/s"},
 }
