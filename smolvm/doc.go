@@ -33,7 +33,7 @@
 //
 // # Environment
 //
-// smolvm gets HOME, PATH, TMPDIR, USER, LOGNAME, LANG, LC_*, XDG_*, SSL_CERT_FILE and SSL_CERT_DIR of this process, RUST_LOG=smolvm=error, on
-// start the variables that pin the egress floor, and then Client.Env. All other SMOLVM_* stay out, since some of them
+// smolvm gets HOME, PATH, TMPDIR, USER, LOGNAME, LANG, LC_*, XDG_*, SSL_CERT_FILE, SSL_CERT_DIR and DOCKER_CONFIG of this process,
+// RUST_LOG=smolvm=error, on start the variables that pin the egress floor, and then Client.Env. All other SMOLVM_* stay out, since some of them
 // change what a policy lets through. Standard input is /dev/null.
 package smolvm

@@ -12,6 +12,7 @@ import (
 var kept = []string{
 	"HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "LANG", "LC_", "XDG_",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", // a corporate root, for image pulls
+	"DOCKER_CONFIG", // the credentials for them
 }
 
 // quiet keeps smolvm's log off the stderr that the guest's command shares with it; errors stay, and stay readable.

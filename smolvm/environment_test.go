@@ -12,9 +12,9 @@ import (
 )
 
 func TestScrub(t *testing.T) {
-	keep := []string{"HOME=/h", "PATH=/bin", "XDG_CACHE_HOME=/c", "TMPDIR=/t", "USER=u", "LOGNAME=u", "LANG=C", "LC_ALL=C", "SSL_CERT_FILE=/s", "SSL_CERT_DIR=/d"}
+	keep := []string{"HOME=/h", "PATH=/bin", "XDG_CACHE_HOME=/c", "TMPDIR=/t", "USER=u", "LOGNAME=u", "LANG=C", "LC_ALL=C", "SSL_CERT_FILE=/s", "SSL_CERT_DIR=/d", "DOCKER_CONFIG=/k"}
 	drop := []string{"SMOLVM_MACHINE_NAME=other", "SMOLVM_PUBLISH_ADDR=0.0.0.0", "SMOLVM_EGRESS_FLOOR=off", "SMOLVM_BOOT_DEBUG=1", "SMOLVM_SIM_WORLD=open",
-		"RUST_LOG=trace", "GITHUB_TOKEN=x", "HTTP_PROXY=p", "HOMEBREW_PREFIX=/", "LANGUAGE=de", "XDG=1", "=C:=1", "nothing"}
+		"RUST_LOG=trace", "GITHUB_TOKEN=x", "DOCKER_HOST=unix:///d", "HTTP_PROXY=p", "HOMEBREW_PREFIX=/", "LANGUAGE=de", "XDG=1", "=C:=1", "nothing"}
 	if diff := cmp.Diff(keep, scrub(append(slices.Clone(drop), keep...))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
