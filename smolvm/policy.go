@@ -135,8 +135,12 @@ func besidesVirtio(v Version, n Network) []string {
 	return out
 }
 
-// loopbackAlone reports whether n allows loopback addresses only; such a policy gets no resolver added.
+// loopbackAlone reports whether n allows loopback addresses only; such a policy gets no resolver added. An empty list gets one: it is not
+// made of loopback addresses (v0.8.0 ensure_dns_in_cidrs).
 func (n Network) loopbackAlone() bool {
+	if n.DenyAll {
+		return false
+	}
 	for _, p := range n.AllowCIDRs {
 		if !p.Addr().IsLoopback() {
 			return false

@@ -87,6 +87,16 @@ func TestPolicyUnknown(t *testing.T) {
 	unknown("deleted")
 }
 
+// An allowlist that is empty gets a resolver added on TSI as every other does.
+func TestDenyAllBesides(t *testing.T) {
+	for v, want := range map[Version]string{release(0, 8, 0): "1.1.1.1, on every port", release(0, 8, 1): "the host's resolver", release(1, 1, 3): "names"} {
+		p := effective(v, memory{network: Network{DenyAll: true}, how: KnownAPI})
+		if !strings.Contains(p.String(), want) {
+			t.Errorf("%s: %s", v, p)
+		}
+	}
+}
+
 // It says what was asked for and never that it holds.
 func TestPolicyString(t *testing.T) {
 	p := effective(release(0, 8, 0), memory{network: Network{AllowCIDRs: policy.AllowCIDRs, AllowHosts: []string{"a"}, LoopbackOnly: true}, how: KnownFlag})
