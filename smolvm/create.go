@@ -22,7 +22,8 @@ type CreateOptions struct {
 	Network Network
 	// Ports publishes guest ports on the host. It needs a Network: for a port alone smolvm would make one, without a policy. On virtio-net
 	// they are at 127.0.0.1, or where StartOptions.PublishAddr says. On TSI (up to 1.0.1) the host listens at the address that the guest's
-	// program chose, which is every address of the host (0.0.0.0) for most programs (libkrun tsi_stream.rs try_listen).
+	// program chose, which is every address of the host (0.0.0.0) for most programs (libkrun tsi_stream.rs try_listen). 1.0.2 and 1.0.3 publish
+	// none unless Network.Backend is VirtioNet.
 	Ports []Port
 	// Volumes are host directories seen in the guest.
 	Volumes []Volume
@@ -114,7 +115,10 @@ func (o CreateOptions) checkRelease(v Version) error {
 	case isLocalImage(o.Image) && !v.has(localImage):
 		return fmt.Errorf("%w: image from the local path %q: %s takes it, this is %s", ErrUnsupported, o.Image, features[localImage].since, v)
 	}
-	return o.Network.checkRelease(v)
+	if err := o.Network.checkRelease(v); err != nil {
+		return err
+	}
+	return o.Network.checkPorts(v, len(o.Ports) > 0)
 }
 
 func isLocalImage(image string) bool {

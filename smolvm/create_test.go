@@ -45,6 +45,10 @@ func TestCreateExists(t *testing.T) {
 	wantIs(t, c.Create(t.Context(), "m", CreateOptions{}), ErrExists)
 }
 
+func ported(b Backend) CreateOptions {
+	return CreateOptions{Network: Network{Enabled: true, Backend: b}, Ports: []Port{{8080, 80}}}
+}
+
 // What the release cannot do is refused before a process starts. What it can do is let through.
 func TestCreateByRelease(t *testing.T) {
 	tsi, virtio := policy, policy
@@ -62,6 +66,9 @@ func TestCreateByRelease(t *testing.T) {
 		"virtio and policy":       {CreateOptions{Network: virtio}, map[string]error{"0.8.0": ErrPolicy, "1.0.1": ErrPolicy}, []string{"1.0.2", "1.9.3"}},
 		"tsi without a policy":    {CreateOptions{Network: Network{Enabled: true, Backend: TSI}}, nil, []string{"0.8.0", "1.9.3"}},
 		"virtio without a policy": {CreateOptions{Network: Network{Enabled: true, Backend: VirtioNet}}, nil, []string{"0.8.0", "1.9.3"}},
+		"ports":                   {ported(""), map[string]error{"1.0.2": ErrUnsupported, "1.0.3": ErrUnsupported}, []string{"0.8.0", "1.0.1", "1.0.4", "1.9.3"}},
+		"ports on tsi":            {ported(TSI), map[string]error{"1.0.2": ErrUnsupported, "1.0.4": ErrUnsupported, "1.9.3": ErrUnsupported}, []string{"0.8.0", "1.0.1"}},
+		"ports on virtio":         {ported(VirtioNet), map[string]error{"1.0.1": ErrUnsupported}, []string{"1.0.2", "1.9.3"}},
 		"labels":                  {CreateOptions{Labels: map[string]string{"a": "1"}}, map[string]error{"1.7.7": ErrUnsupported}, []string{"1.8.0"}},
 		"local image":             {CreateOptions{Image: "./x.tar"}, map[string]error{"1.0.4": ErrUnsupported}, []string{"1.1.0"}},
 		"image reference":         {CreateOptions{Image: "alpine:3"}, nil, []string{"0.8.0"}},

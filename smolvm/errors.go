@@ -130,6 +130,7 @@ var textClasses = []struct {
 	{regexp.MustCompile(`\binvalid vm state: `), ErrState},
 	{regexp.MustCompile(`(^|: )kvm (not available|permission denied)`), ErrNoHypervisor},
 	{regexp.MustCompile(`did not become ready`), ErrBoot},
+	{regexp.MustCompile(`published ports require|does not support published ports`), ErrUnsupported}, // before net-backend
 	{regexp.MustCompile(`\begress (policy|flags|rules)\b|\bset egress\b|net-backend|--allow-(cidr|host)`), ErrPolicy},
 	{regexp.MustCompile(`^agent operation failed: start machine: `), ErrBoot},
 }

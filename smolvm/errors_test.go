@@ -28,6 +28,8 @@ func TestClassify(t *testing.T) {
 		{"0.8.0+ Linux", "Error: agent operation failed: start machine: kvm permission denied: /dev/kvm\n", 1, ErrNoHypervisor},
 		{"1.1.3+ start", "Error: config operation failed: set egress policy: tsi cannot enforce it\n", 1, ErrPolicy},
 		{"1.1.3+ create", "Error: config operation failed: --net-backend tsi cannot be used with --allow-cidr\n", 1, ErrPolicy},
+		{"1.0.2+ start", "Error: config operation failed: ports: published ports require the virtio-net backend (TSI is outbound-only); remove --net-backend tsi or set it to virtio-net\n", 1, ErrUnsupported},
+		{"0.8.0+ start", "Error: config operation failed: ports: --net-backend virtio-net does not support published ports\n", 1, ErrUnsupported},
 		{"0.8.0 exec, image", "Error: agent operation failed: vm exec: load config.json: trailing garbage at line 1\n", 1, errRaced},
 		{"0.8.0 exec, image", "Error: agent operation failed: vm exec: load config.json: trailing garbage at line 1\n", 1, ErrBusy},
 		{"--stream", "error: machine 'x' is not running\n", 1, ErrNotRunning},

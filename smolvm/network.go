@@ -108,3 +108,12 @@ func (n Network) checkRelease(v Version) error {
 	}
 	return nil
 }
+
+// checkPorts refuses ports that release v would refuse at the start only.
+func (n Network) checkPorts(v Version, ports bool) error {
+	backend := n.carrier(v, ports)
+	if !ports || (backend == VirtioNet) == v.has(portsNeedVirtio) {
+		return nil
+	}
+	return fmt.Errorf("%w: smolvm %s publishes no ports on the %s backend", ErrUnsupported, v, backend)
+}

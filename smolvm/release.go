@@ -29,6 +29,7 @@ const (
 	fleetFloor
 	serveStrict
 	bootFailureKills
+	portsNeedVirtio
 	featureCount
 )
 
@@ -85,6 +86,8 @@ var features = [featureCount]span{
 		source: "v1.1.3 egress.rs: SMOLVM_PUBLISH_ADDR turns the floor strict and only SMOLVM_EGRESS_ALLOW_PRIVATE=1 undoes it, to no floor at all"},
 	serveStrict: {since: release(1, 3, 9),
 		source: "v1.3.9 serve.rs: serve start sets SMOLVM_EGRESS_FLOOR=strict unless the variable is set"},
+	portsNeedVirtio: {since: release(1, 0, 2),
+		source: "v1.0.2 network/launch.rs: published ports require virtio-net, or the start fails; v1.0.4 selects it for them"},
 	bootFailureKills: {since: release(1, 5, 0),
 		source: "v1.5.0 (#583): a start whose guest does not come up kills its _boot-vm; before, it stays, and delete takes its directory away"},
 }
