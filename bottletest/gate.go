@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bottle.internal/probes"
+	"bottle.internal/smolvm"
 )
 
 // gateOptions keep the launch gate to a few milliseconds: what is refused is refused at once on both backends, and the worst
@@ -30,6 +31,8 @@ func (l *launch) passGate(ctx context.Context) error {
 		return err
 	}
 	if err == nil && rep.ExitCode() == 0 {
+		l.policy.How = smolvm.KnownProbe
+		l.plan.Policy = l.policy.String()
 		return nil
 	}
 	if l.cfg.Ungated {

@@ -63,7 +63,7 @@ func TestLaunchFromAPreparedImage(t *testing.T) {
 			server.Close()
 			cfg.Image, cfg.Offline = ref, true
 			plan, ran := runOnlyHere(t, cfg)
-			if !strings.Contains(plan.Policy, "known by flag") || plan.ImageDigest != p.Digest {
+			if !strings.Contains(plan.Policy, "known by probe") || plan.ImageDigest != p.Digest {
 				t.Errorf("%s\npolicy %q", plan, plan.Policy)
 			}
 			if strings.Contains(ran, " serve start ") != byAPI || strings.Contains(ran, " --from "+p.Boot) == byAPI {

@@ -16,7 +16,7 @@ const (
 	KnownFlag Knowledge = "flag"
 	// KnownAPI: smolvm's HTTP API answered with a record that holds the policy.
 	KnownAPI Knowledge = "api"
-	// KnownProbe: somebody tried from inside. This package does not.
+	// KnownProbe: somebody tried from inside. This package does not; bottletest says so of a bottle whose launch gate passed.
 	KnownProbe Knowledge = "probe"
 	// Unknown: the machine was not created by this Client, or was changed since by something else.
 	Unknown Knowledge = "unknown"
