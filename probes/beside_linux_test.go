@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"bottle.internal/internal/porttest"
 	"bottle.internal/probes/agent"
 )
 
@@ -150,10 +150,5 @@ func TestNobodyBeside(t *testing.T) {
 
 func closedPortOfHost(t *testing.T) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
+	return porttest.Closed(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bottle.internal/internal/echo"
+	"bottle.internal/internal/porttest"
 )
 
 // listener is a TCP listener on address whose connections are handed to serve; nil leaves them in the backlog.
@@ -48,7 +49,8 @@ func answer(conn net.Conn) {
 	_, _ = conn.Write(echo.Response(echo.NewReply(echo.NewSecret(), "test", readRequest(conn), "", "")))
 }
 
-func closedPort(t *testing.T, address string) netip.AddrPort {
+// freePort is one to listen at.
+func freePort(t *testing.T, address string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -56,6 +58,11 @@ func closedPort(t *testing.T, address string) netip.AddrPort {
 	}
 	defer func() { _ = l.Close() }()
 	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func closedPort(t *testing.T, address string) netip.AddrPort {
+	t.Helper()
+	return porttest.Closed(t, netip.MustParseAddrPort(address).Addr())
 }
 
 // fullBacklog is a listener that takes no more connections: their SYNs are dropped.

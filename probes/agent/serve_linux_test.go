@@ -54,7 +54,7 @@ func TestServe(t *testing.T) {
 	for _, local := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
 		t.Run(local, func(t *testing.T) {
 			t.Parallel()
-			addr := netip.AddrPortFrom(netip.MustParseAddrPort(local).Addr(), closedPort(t, local).Port()) // Go listens at [::] for 0.0.0.0
+			addr := netip.AddrPortFrom(netip.MustParseAddrPort(local).Addr(), freePort(t, local).Port()) // Go listens at [::] for 0.0.0.0
 			a := Attempt{Addr: addr, Nonce: echo.NewNonce(), BudgetMS: 1000}
 			done := served(t, a)
 			stream, datagram := echo.NewNonce(), echo.NewNonce()
@@ -90,7 +90,7 @@ func TestServe(t *testing.T) {
 
 // However many come, the agent's own line is there, and that there were more is said.
 func TestServeMany(t *testing.T) {
-	addr := closedPort(t, "127.0.0.1:0")
+	addr := freePort(t, "127.0.0.1:0")
 	a := Attempt{Addr: addr, Nonce: echo.NewNonce(), BudgetMS: 2000}
 	done := served(t, a)
 	conn, err := net.Dial("udp", addr.String())
@@ -117,7 +117,7 @@ func TestServeMany(t *testing.T) {
 // A listener goes on for as long as it is asked to from when it was heard to listen, and not for all of its budget.
 func TestServeListens(t *testing.T) {
 	const listen = 150
-	a := Attempt{ID: "x", Network: Serve, Addr: closedPort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20_000, ListenMS: listen}
+	a := Attempt{ID: "x", Network: Serve, Addr: freePort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20_000, ListenMS: listen}
 	start := time.Now()
 	r := dial(a, start)
 	if took := time.Since(start); took < listen*time.Millisecond || took > a.Budget()/4 {
@@ -166,7 +166,7 @@ func TestServeAnswersOnce(t *testing.T) {
 // A listener that is told what ends it ends when that comes, and is at both of its addresses until then.
 func TestServeEnds(t *testing.T) {
 	last, other := echo.NewNonce(), echo.NewNonce()
-	a := Attempt{Addr: closedPort(t, "127.0.0.1:0"), Also: closedPort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20000, Send: [][]byte{[]byte(last)}}
+	a := Attempt{Addr: freePort(t, "127.0.0.1:0"), Also: freePort(t, "127.0.0.1:0"), Nonce: echo.NewNonce(), BudgetMS: 20000, Send: [][]byte{[]byte(last)}}
 	begin := time.Now()
 	done := served(t, a)
 	knocked(t, "tcp", a.Also, other)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bottle.internal/internal/echo"
+	"bottle.internal/internal/porttest"
 	"bottle.internal/probes/agent"
 	"bottle.internal/probes/agent/shell"
 )
@@ -122,12 +123,7 @@ func heard(conn net.Conn) echo.Nonce {
 
 func closed(t *testing.T) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
+	return porttest.Closed(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 }
 
 // request has an attempt at each address, one that a shell does not make, and one after another.
