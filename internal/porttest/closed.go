@@ -13,11 +13,9 @@ import (
 // test's next listener. The test is skipped where this host has no such address.
 func Closed(t *testing.T, addr netip.Addr) netip.AddrPort {
 	t.Helper()
-	family, at := syscall.AF_INET, syscall.Sockaddr(&syscall.SockaddrInet4{})
+	family, at := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: addr.As16()})
 	if addr.Is4() {
-		at = &syscall.SockaddrInet4{Addr: addr.As4()}
-	} else {
-		family, at = syscall.AF_INET6, &syscall.SockaddrInet6{Addr: addr.As16()}
+		family, at = syscall.AF_INET, &syscall.SockaddrInet4{Addr: addr.As4()}
 	}
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
