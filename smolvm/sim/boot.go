@@ -46,7 +46,8 @@ type bootConfig struct {
 	Nameservers []string     `json:"nameservers,omitempty"`
 	DenialLog   bool         `json:"denial_log,omitempty"`
 	Root        rootConfig   `json:"root"`
-	Leaked      []string     `json:"leaked,omitempty"` // start's environment, for faultEnvironment
+	Leaked      []string     `json:"leaked,omitempty"`  // start's environment, for faultEnvironment
+	Lingers     bool         `json:"lingers,omitempty"` // start does not end it when it gives it up
 }
 
 // A bootReport is what a supervisor says when its machine is up, or why it is not.
@@ -58,7 +59,7 @@ type bootReport struct {
 // bootConfig captures what the environment of start says about the machine's whole life.
 func (s *session) bootConfig(m machine) (bootConfig, error) {
 	c := bootConfig{Machine: m.Name, Release: s.Release.String(), Dir: m.dir, Faults: s.faults}
-	c.Root = s.rootConfig(m.record)
+	c.Root, c.Lingers = s.rootConfig(m.record), !s.EndsFailedBoot
 	if s.faults.has(faultEnvironment) {
 		for _, key := range slices.Sorted(maps.Keys(s.env)) {
 			c.Leaked = append(c.Leaked, key+"="+s.env[key])
@@ -115,9 +116,7 @@ func (s *session) boot(m machine, lock vmLock) (owner.ID, error) {
 	}
 	report, err := awaitReady(ready)
 	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return "", agentError("start machine", "%w", m.startupError(err))
+		return "", agentError("start machine", "%w", s.giveUp(m, cmd, err))
 	}
 	if report.Error != "" {
 		_ = cmd.Wait()
@@ -125,6 +124,17 @@ func (s *session) boot(m machine, lock vmLock) (owner.ID, error) {
 	}
 	go func() { _ = cmd.Wait() }() // a server outlives the machines it starts: their supervisors must not stay zombies
 	return report.Owner, nil
+}
+
+// giveUp ends a supervisor that has not said that its machine is up, and tells why. One that said nothing lives on below 1.5.0 (#583).
+func (s *session) giveUp(m machine, cmd *exec.Cmd, why error) error {
+	if errors.Is(why, errNotReady) && !s.EndsFailedBoot {
+		go func() { _ = cmd.Wait() }()
+		return why
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return m.startupError(why)
 }
 
 func (m machine) writeBootFiles(c bootConfig) error {

@@ -11,6 +11,7 @@ type features struct {
 	StopUnknownFails   bool // stop of an unknown machine is an error
 	StatusPrintsState  bool // the text status prints the state word instead of "not running"
 	DeleteStops        bool // delete stops a running machine first
+	EndsFailedBoot     bool // a start whose guest does not come up ends its _boot-vm
 	ReapsOrphans       bool // start and stop kill a supervisor that lost its record
 	SignalAsShell      bool // a bare command killed by signal s exits 128+s instead of 255
 	OverflowFails      bool // more than execOutputCap of buffered output is an error instead of a truncation
@@ -118,6 +119,7 @@ var differences = []difference{
 	{release{1, 4, 1}, "exec --timeout is lost on the way to the container", func(f *features) { f.TimeoutIgnored = true }},
 	{release{1, 4, 1}, "#670 no guard on the output of a joined exec", func(f *features) { f.FrameTooLarge = true }},
 	{release{1, 4, 1}, "execs that join the container run as root", func(f *features) { f.ExecIgnoresUser = true }},
+	{release{1, 5, 0}, "#583 a start whose guest does not come up kills its _boot-vm", func(f *features) { f.EndsFailedBoot = true }},
 	{release{1, 5, 0}, "#583 start and stop kill an orphaned _boot-vm", func(f *features) { f.ReapsOrphans = true }},
 	{release{1, 6, 0}, "#624 execs that join honour the image's USER", func(f *features) { f.ExecIgnoresUser = false }},
 	{release{1, 6, 12}, "#670 over 11 MiB is an error again", func(f *features) { f.FrameTooLarge = false }},

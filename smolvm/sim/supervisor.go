@@ -242,9 +242,12 @@ func (b *booter) awaitInit() error {
 	return b.ready.Close()
 }
 
-// hang waits until the command that started this machine gives up.
+// hang waits until the command that started this machine gives up. What nobody ends serves on, below 1.5.0.
 func (b *booter) hang() error {
 	_, err := unix.Poll([]unix.PollFd{{Fd: int32(b.ready.Fd())}}, -1) // POLLERR when the reader is gone
+	if b.Lingers {
+		return b.ready.Close()
+	}
 	return fmt.Errorf("SMOLVM_SIM_FAULTS=%s: %w", faultStartHangs, err)
 }
 
