@@ -57,9 +57,9 @@
 //   - serve has health, openapi without schemas, and machines with start, stop and exec; no exec/stream, files, images, logs, metrics.
 //     It refuses a socket that somebody listens at, where smolvm takes it over. Its records tell the backend and the policy from 1.3.0
 //     on: v0.8.0 does not and later releases do, where in between is not known. Its errors' texts are the command line's.
-//   - A start whose command is killed while it waits ends the guest, where SMOLVM_SIM_FAULTS=start-hangs does not have it live on below
-//     1.5.0; smolvm leaves a _boot-vm behind. A v0.8.0 delete of a running machine does leave it; the hidden command _sweep ends such
-//     orphans, as does the next start from 1.5.0 on.
+//   - A start whose command is killed while it waits for the guest ends the guest, where SMOLVM_SIM_FAULTS=start-hangs does not have it
+//     live on below 1.5.0; smolvm leaves a _boot-vm behind. Once the guest is up this does so, too, and so does a v0.8.0 delete of a
+//     running machine; the hidden command _sweep ends such orphans, as do the next start and stop from 1.5.0 on.
 //   - Starts may run in parallel in every release; v0.8.0 to 1.2.4 share one readiness marker.
 //   - ping, status and stop are served while eight commands run; smolvm's agent makes them wait.
 //   - The stored pid is the supervisor's, and its start time is checked: a reused pid is never taken for the machine.

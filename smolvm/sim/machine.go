@@ -24,6 +24,7 @@ const (
 	fileStartupError = "agent-startup-error.log"
 	fileBoot         = "boot-config.json"
 	fileLock         = "vm.lock"
+	fileTurn         = "start.lock"
 	fileName         = "name"
 	fileDenials      = "egress-denials.log"
 	dirRoot          = "rootfs"
@@ -36,7 +37,8 @@ const (
 // A machine is a record and its directory.
 type machine struct {
 	record
-	dir string
+	dir      string
+	detached bool // its command is not waited for when it starts: machine run -d
 }
 
 func (s *session) machineOf(r record) machine { return machine{record: r, dir: s.dirs.vm(r.Name)} }

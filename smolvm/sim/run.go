@@ -5,7 +5,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -79,7 +78,8 @@ func (s *session) forgetPolicy(m *machine, a arguments) error {
 
 func (s *session) runDetached(m machine) error {
 	s.note("Starting persistent machine...")
-	id, err := s.bringUp(m)
+	m.detached = true
+	id, err := s.bringUp(context.Background(), m)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *session) runEphemeral(m machine, a arguments, limit time.Duration) (cod
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	s.note("Starting ephemeral machine (%s)...", m.Name)
-	id, err := s.bringUp(m)
+	id, err := s.bringUp(ctx, m)
 	if err != nil {
 		return 0, err
 	}
@@ -168,20 +168,26 @@ func (s *session) sweepEphemeral() {
 	}
 }
 
-// lockMachine makes a machine's directory and takes its lock.
+// lockMachine makes a machine's directory, takes the turn to start it and opens its lock.
 func (s *session) lockMachine(m machine) (vmLock, error) {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return vmLock{}, agentError("start machine", "create data directory: %w", err)
 	}
+	turn, err := m.takeTurn()
+	if err != nil {
+		return vmLock{}, err
+	}
 	lock, err := openLock(m.file(fileLock))
 	if err != nil {
+		_ = turn.Close()
 		return vmLock{}, agentError("start machine", "lock: %w", err)
 	}
+	lock.turn = turn
 	return lock, nil
 }
 
 // bringUp starts a machine that nobody else can know of yet.
-func (s *session) bringUp(m machine) (owner.ID, error) {
+func (s *session) bringUp(ctx context.Context, m machine) (owner.ID, error) {
 	lock, err := s.lockMachine(m)
 	if err != nil {
 		return "", err
@@ -191,7 +197,7 @@ func (s *session) bringUp(m machine) (owner.ID, error) {
 		return "", err
 	}
 	if free, err := lock.try(); err != nil || !free {
-		return "", agentError("start machine", "%w", errors.Join(err, fmt.Errorf("another process is already starting or running this VM")))
+		return "", errors.Join(err, errStarting)
 	}
-	return s.bootUp(m, lock)
+	return s.bootUp(ctx, m, lock)
 }

@@ -3,7 +3,10 @@
 package sim
 
 import (
+	"context"
 	"errors"
+	"os"
+	"os/signal"
 	"time"
 
 	"bottle.internal/internal/owner"
@@ -19,10 +22,16 @@ func runStart(s *session, _ grammar, a arguments) (int, error) {
 		return 0, err
 	}
 	lock, err := s.lockMachine(m)
+	if errors.Is(err, errStarting) {
+		return 0, s.startedElsewhere(name)
+	}
 	if err != nil {
 		return 0, err
 	}
 	defer lock.close()
+	if m, err = s.load(name); err != nil { // as the last start has left it
+		return 0, err
+	}
 	free, err := lock.try()
 	if err != nil {
 		return 0, agentError("start machine", "lock: %w", err)
@@ -35,13 +44,26 @@ func runStart(s *session, _ grammar, a arguments) (int, error) {
 	return 0, s.start(m, lock)
 }
 
+// startedElsewhere is start of a machine that another command starts, which may have come to its end by now.
+func (s *session) startedElsewhere(name string) error {
+	m, err := s.load(name)
+	switch {
+	case err != nil:
+		return err
+	case m.state() != stateRunning:
+		return errStarting
+	}
+	s.say("Machine '%s' already running (PID: %d)", m.Name, m.PID)
+	return nil
+}
+
 func (s *session) createDefault() (machine, error) {
 	r := record{Name: defaultName, CreatedAt: time.Now().Unix(), State: stateCreated, CPUs: defaultCPUs, MemoryMiB: defaultMemoryMiB}
 	return s.machineOf(r), s.store().insert(r)
 }
 
 // startLocked is start of a machine whose lock a supervisor holds. It reports whether the lock is ours now: a machine that
-// runs is left alone, one whose supervisor no longer answers is ended first.
+// runs is left alone, one whose supervisor no longer answers is ended first, and so is what an interrupted start has left.
 func (s *session) startLocked(m machine, lock vmLock) (bool, error) {
 	switch m.state() {
 	case stateRunning:
@@ -51,11 +73,15 @@ func (s *session) startLocked(m machine, lock vmLock) (bool, error) {
 		if err := m.halt(); err != nil {
 			return false, err
 		}
-		if free, err := lock.try(); err == nil && free {
-			return true, nil
+	default:
+		if s.reapOrphans(m) {
+			m.awaitUnlock(killGrace)
 		}
 	}
-	return false, agentError("start machine", "another process is already starting or running this VM")
+	if free, err := lock.try(); err == nil && free {
+		return true, nil
+	}
+	return false, errStarting
 }
 
 func (s *session) start(m machine, lock vmLock) error {
@@ -64,7 +90,7 @@ func (s *session) start(m machine, lock vmLock) error {
 		return err
 	}
 	s.note("Starting machine '%s'...", m.Name)
-	id, err := s.bootUp(m, lock)
+	id, err := s.bootUp(context.Background(), m, lock)
 	if err != nil {
 		return err
 	}
@@ -72,8 +98,9 @@ func (s *session) start(m machine, lock vmLock) error {
 	return nil
 }
 
-// bootUp boots a machine whose lock is held, with what it is made of, and records it.
-func (s *session) bootUp(m machine, lock vmLock) (owner.ID, error) {
+// bootUp boots a machine whose lock is held, with what it is made of, and records it. Once it is up, the end of ctx and an interrupt end it;
+// an interrupt before is the command's end alone (smolvm v0.8.0 vm_common.rs).
+func (s *session) bootUp(ctx context.Context, m machine, lock vmLock) (owner.ID, error) {
 	if err := s.provide(&m); err != nil {
 		return "", err
 	}
@@ -82,8 +109,14 @@ func (s *session) bootUp(m machine, lock vmLock) (owner.ID, error) {
 		return "", err
 	}
 	m.Owner = id
-	if err = s.settleIn(m); err == nil {
+	ctx, disarm := signal.NotifyContext(ctx, os.Interrupt)
+	defer disarm()
+	defer context.AfterFunc(ctx, func() { _ = m.halt() })() // settling in ends with the guest
+	if err = s.settleIn(m); err == nil && ctx.Err() == nil {
 		err = s.store().update(m.Name, func(r *record) { r.State, r.PID, r.Owner, r.InitDone = stateRunning, id.PID(), id, true })
+	}
+	if ctx.Err() != nil {
+		err = agentError("start machine", "interrupted")
 	}
 	if err != nil {
 		// Nothing would know of the guest: it must not outlive this command.

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 )
 
@@ -26,6 +27,7 @@ func runStop(s *session, _ grammar, a arguments) (int, error) {
 	case stateRunning, stateUnreachable:
 		return 0, s.stop(m)
 	default:
+		s.reapLeft(m)
 		s.say("Machine '%s' is not running (state: %s)", name, state)
 		return 0, nil
 	}
@@ -53,27 +55,67 @@ func (s *session) halt(m machine) error {
 	return m.halt()
 }
 
-// reapOrphans kills the supervisors that a v0.8.0 delete of a running machine left behind under this machine's path.
-func (s *session) reapOrphans(m machine) {
+// reapOrphans kills this machine's supervisors, and reports whether there were any: what a v0.8.0 delete of a running machine has left, or
+// an interrupted start. The caller has the machine's turn, and knows that it does not run.
+func (s *session) reapOrphans(m machine) (found bool) {
 	if !s.ReapsOrphans {
-		return
+		return false
 	}
 	for _, sv := range supervisors(s.dirs.vms) {
-		if sv.config == m.file(fileBoot) && sv.orphaned {
+		if sv.config == m.file(fileBoot) {
 			s.note("Killing orphaned _boot-vm process %d", sv.pid)
 			sv.kill()
+			found = true
 		}
+	}
+	return found
+}
+
+// reapLeft is reapOrphans for a stop of a machine that does not run. What another command is starting is left alone.
+func (s *session) reapLeft(m machine) {
+	if s.faults.has(faultDeleteLeavesVM) {
+		return
+	}
+	turn, err := m.takeTurn()
+	if err != nil {
+		return
+	}
+	defer turn.Close()
+	if m.unrecorded(s) {
+		s.reapOrphans(m)
 	}
 }
 
-// sweep is the hidden command _sweep: it ends every supervisor whose directory is gone. A machine that has its directory is
-// left alone, started by whomever.
+// unrecorded reports whether the machine is on record, and not as running.
+func (m machine) unrecorded(s *session) bool {
+	now, err := s.load(m.Name)
+	return err == nil && now.dir == m.dir && now.State != stateRunning
+}
+
+// sweep is the hidden command _sweep: it ends every supervisor whose directory is gone, or whose machine is on record as not running while
+// nobody starts it. Any other machine is left alone, started by whomever.
 func (s *session) sweep() (int, error) {
 	for _, sv := range supervisors(s.dirs.vms) {
 		if sv.orphaned {
-			s.say("Killed orphaned _boot-vm process %d (%s)", sv.pid, filepath.Dir(sv.config))
-			sv.kill()
+			s.endOrphan(sv)
+			continue
 		}
+		dir := filepath.Dir(sv.config)
+		name, err := os.ReadFile(filepath.Join(dir, fileName))
+		m := machine{record: record{Name: string(name)}, dir: dir}
+		turn, errTurn := m.takeTurn()
+		if err != nil || errTurn != nil {
+			continue
+		}
+		if m.unrecorded(s) {
+			s.endOrphan(sv)
+		}
+		_ = turn.Close()
 	}
 	return 0, nil
+}
+
+func (s *session) endOrphan(sv supervisor) {
+	s.say("Killed orphaned _boot-vm process %d (%s)", sv.pid, filepath.Dir(sv.config))
+	sv.kill()
 }

@@ -38,7 +38,7 @@ func (s *session) settleIn(m machine) error {
 	}
 	argv := s.workload(m.record)
 	switch {
-	case len(argv) > 0 && m.contained():
+	case len(argv) > 0 && (m.contained() || m.detached):
 		return s.launch(m, argv)
 	case len(argv) > 0:
 		return s.runInline(m, argv)
