@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -77,8 +78,14 @@ func removed(stderr io.Writer) int {
 	return ExitAnswered
 }
 
+// manyResults are a response whose text takes megabytes: room is made for it first, at a millisecond or two.
+const manyResults = 256
+
 // writeResponse writes resp, once it is known what memory it takes to do so.
 func writeResponse(w io.Writer, resp Response) error {
+	if len(resp.Results) > manyResults {
+		runtime.GC()
+	}
 	if _, err := json.Marshal(resp); err != nil {
 		return err
 	}
