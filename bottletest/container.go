@@ -67,14 +67,19 @@ func (s *containerSidecar) create(ctx context.Context, p Plan, labels map[string
 	s.late = s.joinsLate(p)
 	s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...)
 	if err != nil && ctx.Err() == nil && (s.ctr == nil || s.late) {
-		s.cfg.logf("the container will be created after its network: %v", err)
-		err = s.ctr.Remove(ctx)
-		s.ctr, s.late = nil, false
-		return err
+		return s.again(ctx, err)
 	}
 	if err == nil && s.late {
 		err = s.ctr.Up(ctx)
 	}
+	return err
+}
+
+// again has the container created after its network, by start.
+func (s *containerSidecar) again(ctx context.Context, why error) error {
+	s.cfg.logf("the container will be created after its network: %v", why)
+	err := s.ctr.Remove(ctx)
+	s.ctr, s.late = nil, false
 	return err
 }
 
@@ -87,7 +92,12 @@ func (s *containerSidecar) joinsLate(p Plan) bool {
 
 func (s *containerSidecar) start(ctx context.Context, p Plan, labels map[string]string) (err error) {
 	if s.late {
-		return s.ctr.Join(ctx)
+		if err = s.ctr.Join(ctx); !errors.Is(err, bundle.ErrLate) {
+			return err
+		}
+		if err = s.again(ctx, err); err != nil {
+			return err
+		}
 	}
 	if s.ctr == nil {
 		if s.ctr, err = bundle.Create(ctx, s.image, s.options(p, labels)...); err != nil {

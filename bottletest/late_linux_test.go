@@ -25,10 +25,13 @@ func TestRefusedJoin(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRefusedJoin$", "-test.v")
-	cmd.Env = append(os.Environ(), refusingVar+"=1", "DOCKER_HOST="+enginetest.Proxy(t, engine.Host, refuseToLeave))
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestRefusedJoin") {
-		t.Errorf("%v\n%s", err, out)
+	for _, call := range []string{"/networks/none/disconnect", "/connect"} {
+		host := enginetest.Proxy(t, engine.Host, func(w http.ResponseWriter, r *http.Request) bool { return refuse(w, r, call) })
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRefusedJoin$", "-test.v")
+		cmd.Env = append(os.Environ(), refusingVar+"=1", "DOCKER_HOST="+host)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestRefusedJoin") {
+			t.Errorf("%s: %v\n%s", call, err, out)
+		}
 	}
 }
 
@@ -57,9 +60,9 @@ func launchAtRefusing(t *testing.T) {
 	}
 }
 
-// refuseToLeave is an engine's that takes no container off the network that is none.
-func refuseToLeave(w http.ResponseWriter, r *http.Request) bool {
-	if !strings.HasSuffix(r.URL.Path, "/networks/none/disconnect") {
+// refuse is an engine's that does not do one call.
+func refuse(w http.ResponseWriter, r *http.Request, call string) bool {
+	if !strings.HasSuffix(r.URL.Path, call) {
 		return false
 	}
 	http.Error(w, `{"message":"\"none\" is not supported: invalid network mode"}`, http.StatusInternalServerError)
