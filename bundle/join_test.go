@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"crypto/rand"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -89,6 +90,24 @@ func TestJoin(t *testing.T) {
 		if err != nil || reply.Name != name || !c.Secret().Verify(nonce, reply) {
 			t.Errorf("%s, from this host: %+v, %v", name, reply, err)
 		}
+	}
+}
+
+// What has died since it was up is not proven up by joining.
+func TestJoinDoesNotTakeItsWord(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, nil)
+	c, err := Create(t.Context(), defaultImage(t), WithLateNetwork(n, n.Host(2)), WithDaemons("proxy"))
+	t.Cleanup(func() { remove(t, "container", c.Remove) })
+	if err == nil {
+		err = c.Up(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	killDaemon(t, c, "proxy")
+	if err := c.Join(t.Context()); err == nil || errors.Is(err, ErrLate) || !strings.Contains(err.Error(), "proxy") {
+		t.Errorf("joined with a dead proxy: %v", err)
 	}
 }
 

@@ -18,10 +18,14 @@ type listenerWatch struct {
 	ports map[uint16]bool
 	found []string // ip:port, each once
 	notes []string
+	// ways are how the listeners of a family are learned: the first that can tell is believed.
+	ways []func(family uint8) ([]netip.AddrPort, error)
 }
 
 func newListenerWatch(attempts []Attempt) *listenerWatch {
-	w := &listenerWatch{ports: make(map[uint16]bool)}
+	w := &listenerWatch{ports: make(map[uint16]bool), ways: []func(uint8) ([]netip.AddrPort, error){
+		askedListeners, readListeners, // a kernel may lack inet_diag, and a sandbox keep it from its guests
+	}}
 	for _, a := range attempts {
 		if a.Addr.Addr().Unmap().IsLoopback() || a.Addr.Addr().IsUnspecified() {
 			w.ports[a.Addr.Port()] = true
@@ -36,9 +40,12 @@ func (w *listenerWatch) look() {
 		return
 	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		all, err := askedListeners(family)
-		if err != nil { // a kernel without inet_diag, or a sandbox that keeps it from its guests
-			all, err = readListeners(family)
+		var all []netip.AddrPort
+		var err error
+		for _, way := range w.ways {
+			if all, err = way(family); err == nil {
+				break
+			}
 		}
 		if err != nil {
 			if note := err.Error(); !slices.Contains(w.notes, note) {

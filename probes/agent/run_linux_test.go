@@ -222,6 +222,26 @@ func TestAskedListeners(t *testing.T) {
 	}
 }
 
+// A listener is found by any way that can tell, and where none can that is noted.
+func TestListenersByAnotherWay(t *testing.T) {
+	at := listener(t, "127.0.0.1:0", answer)
+	mute := func(uint8) ([]netip.AddrPort, error) { return nil, unix.EPERM }
+	for name, c := range map[string]struct {
+		ways         []func(uint8) ([]netip.AddrPort, error)
+		found, notes int
+	}{
+		"asked": {newListenerWatch(nil).ways[:1], 1, 0},
+		"read":  {[]func(uint8) ([]netip.AddrPort, error){mute, newListenerWatch(nil).ways[1]}, 1, 0},
+		"none":  {[]func(uint8) ([]netip.AddrPort, error){mute, mute}, 0, 1},
+	} {
+		w := newListenerWatch([]Attempt{{Addr: at}})
+		w.ways = c.ways
+		if w.look(); len(w.found) != c.found || len(w.notes) != c.notes {
+			t.Errorf("%s: found %q, noted %q", name, w.found, w.notes)
+		}
+	}
+}
+
 // A question that the kernel cannot answer, for which it ends the dump with the reason, is not answered with an empty list.
 func TestUnansweredDump(t *testing.T) {
 	request := make([]byte, diagRequestSize)
