@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,5 +129,40 @@ func TestHaltIsUndone(t *testing.T) {
 	}
 	if halted.Load() {
 		t.Error("the sidecar is still halted")
+	}
+}
+
+// What a scene could not dial beside the rest is a warning of its finding; a canary that should have been there and was not is more.
+func TestScenesSayWhatTheyDidNotTry(t *testing.T) {
+	for name, c := range map[string]struct {
+		id, warns string
+		edit      func(*Site)
+		want      Verdict
+	}{
+		"no world, at a restart":    {"net.tcp.boot-window", "nothing stands in for the internet", func(s *Site) { s.World = nil }, Contained},
+		"no world, while halted":    {failClosed, "nothing stands in for the internet", func(s *Site) { s.World = nil }, Contained},
+		"nothing near the proxy":    {failClosed, "no address of this host is known to be in the proxy's reach", func(s *Site) { s.Proxy.Near = netip.Addr{} }, Contained},
+		"no canary near the proxy":  {failClosed, "", func(s *Site) { s.Proxy.Near = netip.MustParseAddr("203.0.113.9") }, Inconclusive},
+		"no world, beside":          {emptyAllowlist, "nothing stands in for the internet", func(s *Site) { s.World = nil }, Contained},
+		"all of it, while halted":   {failClosed, "", func(*Site) {}, Contained},
+		"all of it, at the restart": {"net.tcp.boot-window", "", func(*Site) {}, Contained},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := haltable(t, deny)
+			s.Restart = func(context.Context) error { return nil }
+			s.Peer = func(context.Context, PeerSpec) (*Peer, error) {
+				return &Peer{Name: "the peer", Run: guest(deny).run(nil), Close: func(context.Context) error { return nil }}, nil
+			}
+			c.edit(&s)
+			rep, err := Run(t.Context(), s, quick, c.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := finding(t, rep, c.id)
+			said := slices.ContainsFunc(f.Warnings, func(w string) bool { return c.warns != "" && strings.Contains(w, c.warns) })
+			if f.Verdict != c.want || said != (c.warns != "") || len(f.Warnings) > 0 && !said {
+				t.Errorf("want %s, warning %q: %s %q", c.want, c.warns, f, f.Warnings)
+			}
+		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"bottle.internal/probes/agent"
 )
 
 // Of many addresses every interface has one that is tried, and the finding names those that are not.
@@ -96,4 +98,19 @@ func TestCanaryAtALinkLocalAddress(t *testing.T) {
 		return
 	}
 	t.Skip("this host has no link-local address")
+}
+
+// A twin is dialled once for a flood: what is open gives way to nothing, and the canary is others' too.
+func TestTwinIsNotFlooded(t *testing.T) {
+	flood := &trialPlan{aim: aim{addr: netip.MustParseAddrPort("192.0.2.1:80"), wall: policyWall, post: &post{}, method: agent.Flood, count: floodDials, budget: floodBudget}}
+	exhaust := &trialPlan{aim: aim{addr: flood.aim.addr, wall: policyWall, post: &post{}, method: agent.Exhaust, count: 3}}
+	b := newTwinBatch([]*trialPlan{flood, exhaust}, Options{}.withDefaults())
+	for _, s := range b.shots[flood] {
+		if s.Method != "" || s.Count != 0 || s.Budget() >= floodBudget {
+			t.Errorf("a twin's attempt: %+v", s.Attempt)
+		}
+	}
+	if len(b.shots[flood]) == 0 || len(b.shots[exhaust]) != 1 || b.shots[exhaust][0].Method != agent.Exhaust {
+		t.Errorf("%d attempts for a flood, %+v otherwise", len(b.shots[flood]), b.shots[exhaust])
+	}
 }

@@ -1,46 +1,23 @@
 package probecli
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"bottle.internal/bottletest"
-	"bottle.internal/internal/certificate"
+	"bottle.internal/internal/certificate/certificatetest"
 	"bottle.internal/probes"
 )
 
 // certified writes the certificate of a bottle that is launched as plan says, with nothing red, and its key's public half beside it.
 func certified(t *testing.T, plan bottletest.Plan, digests map[string]string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "certificate")
-	key, err := certificate.GenerateKey(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	engine, version, _ := strings.Cut(plan.Engine, " ")
-	rep := probes.Report{
+	return certificatetest.Write(t, probes.Report{
 		Schema: probes.Schema, Engine: engine, Version: version, Backend: string(plan.Backend), Topology: string(plan.Topology), Simulated: true,
 		Asked: plan.Asked(), Allowed: plan.Bundle.String(), Guest: &probes.Guest{},
-	}
-	for _, p := range probes.All() {
-		rep.Findings = append(rep.Findings, probes.Finding{ID: p.ID, Severity: p.Severity, Verdict: probes.Contained, Assurance: probes.L1})
-	}
-	statement, err := certificate.NewStatement(rep, digests, certificate.Mutation{}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	envelope, err := certificate.Sign(t.Context(), statement, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, envelope, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	}, probes.L1, digests)
 }
 
 // A certificate vouches for what it is about, at whatever address the bundle is, and for no bottle that is launched otherwise.
@@ -75,6 +52,12 @@ func TestVerifyHoldsItAgainstWhatRunLaunches(t *testing.T) {
 		if code, _, errOut := did(t, append(same, more...)...); code != ExitLeak || !strings.Contains(errOut, says) {
 			t.Errorf("%q: exit %d\n%s", more, code, errOut)
 		}
+	}
+	elsewhere := plan
+	elsewhere.Topology = bottletest.Alias
+	path = certified(t, elsewhere, digests)
+	if code, _, errOut := did(t, "verify", path, "--key", path+".pub", "--simulated", "--engine", "sim"); code != ExitClean {
+		t.Errorf("of the other topology, with one that run will find: exit %d\n%s", code, errOut)
 	}
 	digests["engine"] = digests["agent"]
 	path = certified(t, plan, digests)

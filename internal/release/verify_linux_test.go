@@ -5,10 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"bottle.internal/bottletest"
-	"bottle.internal/internal/certificate"
+	"bottle.internal/internal/certificate/certificatetest"
 	"bottle.internal/probes"
 )
 
@@ -39,28 +38,8 @@ func (h host) verifies(t *testing.T) {
 // certificate writes one of a sound bottle with digests, and its key's public half beside it.
 func (h host) certificate(t *testing.T, digests map[string]string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "certificate")
-	key, err := certificate.GenerateKey(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := probes.Report{
+	return certificatetest.Write(t, probes.Report{
 		Schema: probes.Schema, Engine: "smolvm", Version: "1.9.3", Backend: "virtio-net", Topology: "bridge", Guest: &probes.Guest{Kernel: "6.12"},
 		Asked: []string{"allow 192.0.2.7/32"}, Allowed: "192.0.2.7",
-	}
-	for _, p := range probes.All() {
-		report.Findings = append(report.Findings, probes.Finding{ID: p.ID, Severity: p.Severity, Verdict: probes.Contained, Assurance: "L3"})
-	}
-	statement, err := certificate.NewStatement(report, digests, certificate.Mutation{}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	envelope, err := certificate.Sign(t.Context(), statement, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, envelope, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	}, probes.L3, digests)
 }
