@@ -21,6 +21,7 @@ type fakeSidecar struct {
 	failAt string
 	err    error        // what it fails with; nil is errStep
 	at     bundleCanary // what canary returns
+	log    string       // what logs returns
 
 	mu    sync.Mutex
 	calls []string
@@ -70,7 +71,7 @@ func (f *fakeSidecar) listeners(context.Context) ([]bundle.Listener, error) {
 	return nil, f.call("listeners")
 }
 
-func (f *fakeSidecar) logs(context.Context) ([]byte, error) { return nil, nil }
+func (f *fakeSidecar) logs(context.Context) ([]byte, error) { return []byte(f.log), nil }
 
 func (f *fakeSidecar) halt(context.Context) (probes.Halted, error) {
 	return probes.Halted{}, f.call("halt")
