@@ -55,7 +55,8 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// confirmGone looks whether the directory of the machine is left too: "" if nobody knows where it was. It lists instead of asking for the status: that would make a directory for a machine that is not there.
+// confirmGone looks for the machine in the list, and for its directory dir, "" if nobody knows where that was. It does not ask for the
+// status, which would make a directory for a machine that is not there.
 func (c *Client) confirmGone(ctx context.Context, name, dir string, deleted outcome) error {
 	left, err := c.List(ctx)
 	if err != nil {
