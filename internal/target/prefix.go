@@ -62,7 +62,9 @@ func (s *Sandbox) shell(ctx context.Context, run runner) (runner, error) {
 	want := []byte(word + " two words")
 	res, err := run(ctx, command{argv: argv})
 	switch {
-	case errors.Is(err, ErrFlood) || ctx.Err() != nil:
+	case ctx.Err() != nil: // it may have answered all the same, too late
+		return nil, errors.Join(err, context.Cause(ctx))
+	case errors.Is(err, ErrFlood):
 		return nil, err
 	case bytes.Contains(res.stdout, want):
 		return run, nil
