@@ -68,17 +68,41 @@ func kindOf(path string, e fs.DirEntry) fs.FileMode {
 	return info.Mode().Type()
 }
 
+// mountedNames are the last elements of the paths that something is mounted at, nil where the kernel does not tell: most files need no
+// second look, and some of a host's directories hold thousands.
+func mountedNames() map[string]bool {
+	table, err := contents("/proc/self/mountinfo", 1<<20)
+	if err != nil {
+		return nil
+	}
+	names := make(map[string]bool)
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) > 4 {
+			names[filepath.Base(mountEscapes.Replace(f[4]))] = true
+		}
+	}
+	return names
+}
+
+// mountEscapes undoes how mountinfo writes what would part its fields (proc(5)).
+var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
 // walk visits what is below the places, the nearest first, and follows no link. What may not be read has nothing to see; what is left out
 // may have.
 func (v *sight) walk(places []place, visit func(path string, kind fs.FileMode)) {
 	queue := slices.Clone(places)
+	mounted := mountedNames()
 	for n := 0; n < len(queue) && !v.over(); n++ {
 		here := queue[n]
 		all, more, _ := entries(here.dir)
 		v.cut = v.cut || more
 		for _, e := range all {
 			path := filepath.Join(here.dir, e.Name())
-			visit(path, kindOf(path, e))
+			kind := e.Type()
+			if mounted == nil || mounted[e.Name()] {
+				kind = kindOf(path, e)
+			}
+			visit(path, kind)
 			switch {
 			case !e.IsDir() || here.depth == 0:
 			case len(queue) == mostDirs:
